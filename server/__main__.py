@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 
 from engine.logs.setup import log_to_stderr
-from server.config import load_settings, quiet_grpc
 from server.errors import StartFailed
+from server.settings_sources import load_settings, quiet_grpc
 
 _CANNOT_START = 2
 

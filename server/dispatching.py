@@ -39,7 +39,11 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
     # the engine's last slot is for the trainer, which verifies there what it publishes
     num_slots = port.info.num_slots - 1
     residency = Residency(
-        port=port, files=data.registry.files, host_bytes=settings.host_bytes, observer=metrics
+        port=port,
+        files=data.registry.files,
+        examine=data.registry.examine,
+        host_bytes=settings.host_bytes,
+        observer=metrics,
     )
     queue_limits = limits.queue_limits(settings, port.info)
     queue = RequestQueue(queue_limits, metrics.observe_refusal)
@@ -77,7 +81,9 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
     )
 
 
-def live_of(port: EnginePort, dispatch: Dispatch, worker: JobRunner) -> Callable[[], Live]:
+def live_of(
+    port: EnginePort, data: Data, dispatch: Dispatch, worker: JobRunner
+) -> Callable[[], Live]:
     queues = (dispatch.queue, dispatch.generation_queue)
 
     def live() -> Live:
@@ -97,6 +103,8 @@ def live_of(port: EnginePort, dispatch: Dispatch, worker: JobRunner) -> Callable
             kv_cache_usage=dispatch.generation_loop.share_held,
             trainer_up=worker.problem is None,
             trainer_failures=worker.num_failures,
+            registry_age_s=data.news.age_s,
+            blobs_quarantined=data.state.blobs.examination.num_quarantined,
         )
 
     return live

@@ -67,7 +67,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (NO_METHOD, (server.UnknownMethod,)),
     (OVERLOADED, (server.Overloaded, server.TooManyCalls)),
     (CROWDED, (server.TooManyConnections,)),
-    (UNAVAILABLE, (server.Draining, server.Stale)),
+    (UNAVAILABLE, (server.Draining, server.Stale, server.KeysStale)),
     (LATE, (server.DeadlinePassed,)),
     (NOT_SERVABLE, (server.AdapterTooLarge,)),
     (
@@ -80,17 +80,19 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             server.PortInUse,
         ),
     ),
-    (INTERNAL, (server.BadKeyFile, server.BadDataDirectory)),
+    (INTERNAL, (server.BadKey, server.BadKeyFile, server.BadDataDirectory)),
     # ------------------------------------------------------------ engine
     (UNAVAILABLE, (engine.EngineGone, engine.FilesUnreadable)),
     (
         UNUSABLE,
         (
             engine.BadAdapter,
+            engine.WrongContent,
             engine.NoMatchingSite,
             engine.WrongShape,
             engine.NonFiniteWeights,
             engine.CannotCompose,
+            engine.NotExportable,
             engine.MissingTensors,
             engine.PatternRefused,
         ),
@@ -118,7 +120,13 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     ),
     (
         CONFLICT,
-        (registry.Conflict, registry.NothingToRollBack, registry.VersionInUse, registry.FenceSpent),
+        (
+            registry.Conflict,
+            registry.NothingToRollBack,
+            registry.VersionInUse,
+            registry.FenceSpent,
+            registry.NotEmpty,
+        ),
     ),
     (MOVED, (registry.AliasMoved,)),
     (TOO_LARGE, (registry.TooManyBytes,)),
@@ -134,9 +142,20 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         UNUSABLE,
         (registry.BadConfig, registry.RemoteCode, registry.WrongRank),
     ),
-    (UNUSABLE, (registry.RankTooLarge, registry.BadManifest)),
+    (
+        UNUSABLE,
+        (registry.RankTooLarge, registry.BadManifest, registry.BadArchive, registry.HubRefused),
+    ),
     (FULL, (registry.StorageFull,)),
-    (UNAVAILABLE, (registry.StorageBusy, registry.OutOfFiles)),
+    (
+        UNAVAILABLE,
+        (
+            registry.StorageBusy,
+            registry.StorageUnavailable,
+            registry.OutOfFiles,
+            registry.HubUnavailable,
+        ),
+    ),
     (
         INTERNAL,
         (
@@ -144,9 +163,10 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             registry.StorageError,
             registry.StorageReadOnly,
             registry.WrongSchema,
+            registry.BackupUnusable,
         ),
     ),
-    (INTERNAL, (registry.BlobMissing, registry.BlobCorrupt)),
+    (INTERNAL, (registry.BlobMissing, registry.BlobCorrupt, registry.ObjectExists)),
     # ------------------------------------------------------------ trainer
     (INVALID, (trainer.BadSetting,)),
     (
@@ -169,9 +189,10 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (NOT_FOUND, (server.NoReport, server.UnknownService, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
     (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled, trainer.Paused)),
-    (CONFLICT, (trainer.UnreadableJob,)),
+    (CONFLICT, (trainer.UnreadableJob, trainer.TenantInUse)),
     (FULL, (trainer.StorageFull,)),
-    (UNAVAILABLE, (trainer.Stopping, trainer.StorageBusy, trainer.OutOfFiles)),
+    (UNAVAILABLE, (trainer.Stopping, trainer.StorageBusy, trainer.StorageUnavailable)),
+    (UNAVAILABLE, (trainer.OutOfFiles,)),
     (OVERLOADED, (trainer.Busy, job_checks.CheckFailed)),
     (
         INTERNAL,

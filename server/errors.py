@@ -37,7 +37,13 @@ class PortInUse(StartFailed):
     code = "port_in_use"
 
 
-class BadKeyFile(StartFailed):
+class BadKey(StartFailed):
+    """An API key cannot be made so, or there is none of this id."""
+
+    code = "bad_key"
+
+
+class BadKeyFile(BadKey):
     """The key file cannot be read."""
 
     code = "bad_key_file"
@@ -73,6 +79,14 @@ class Unauthenticated(ServerError):
     """No valid API key came with the call; send `Authorization: Bearer KEY`."""
 
     code = "unauthenticated"
+
+
+class KeysStale(ServerError):
+    """The database of API keys could not be read for too long, so no key is accepted until it is
+    back; try again later.
+    """
+
+    code = "keys_stale"
 
 
 class Forbidden(ServerError):

@@ -1,21 +1,37 @@
-"""Builds the engine and the trainer from the settings, for a server and for a worker.
+"""Builds the keys, the engine and the trainer from the settings, for a server and for a worker.
 
 Part of the composition root: it chooses implementations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.config import EngineConfig
 from engine.errors import EngineError
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
+from server.auth.database_keys import DatabaseKeyRing
+from server.auth.key_file import KeyRing
 from server.config import MIB, Settings
 from server.data_directory import Data
 from server.errors import StartFailed
+from trainer.jobs.changes import JOBS_CHANGED
 from trainer.pipeline.job_checks import JobChecks
 from trainer.trainer import Trainer
 
 PROOF_BYTES = 256 * MIB
+
+
+def open_keys(
+    settings: Settings, on_gone: Callable[[str], object]
+) -> KeyRing | DatabaseKeyRing | None:
+    """None where every caller is let in. Those of a database open nothing before they `follow` it.
+    `on_gone` is called with each tenant whose last key was revoked. Raises BadKeyFile.
+    """
+    if settings.keys_file is not None:
+        return KeyRing(settings.keys_file, on_gone=on_gone)
+    return DatabaseKeyRing(on_gone=on_gone) if settings.require_keys else None
 
 
 def start_engine(settings: Settings) -> EnginePort:
@@ -63,7 +79,8 @@ def build_trainer(
     tokenizer: Tokenizer,
     checks: JobChecks | None = None,
 ) -> Trainer:
-    return Trainer(
+    """A job that another server queued wakes it."""
+    trainer = Trainer(
         port,
         data.registry,
         data.store,
@@ -75,3 +92,5 @@ def build_trainer(
         max_rows=settings.max_job_rows,
         checks=checks,
     )
+    data.news.follow(JOBS_CHANGED, trainer.submitted.set, polls=False)
+    return trainer

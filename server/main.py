@@ -21,13 +21,13 @@ from adapters_registry.storage.private import make_directory
 from engine.port import EnginePort
 from server import limits
 from server.auth.authenticator import Authenticator
-from server.auth.key_file import KeyRing
+from server.auth.database_keys import DatabaseKeyRing
 from server.auth.signed_link import LinkSigner
 from server.certificates import Certificates
 from server.config import Settings
-from server.data_directory import LINK_FILE
 from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
 from server.errors import StartFailed
+from server.factories import open_keys
 from server.grpc_api import app as grpc_app
 from server.grpc_api.calls import Calls
 from server.grpc_api.connections import GrpcConnections
@@ -140,13 +140,11 @@ class Server:
     async def _start(self) -> None:
         settings = self._settings
         shares = ConnectionShares.within(descriptor_limit(), settings.max_connections)
-        keys_file, forget = settings.keys_file, self.metrics.forget_tenant
-        keys = KeyRing(keys_file, on_gone=forget) if keys_file else None
+        keys = open_keys(settings, self.metrics.forget_tenant)
         certificates = Certificates.open(
             settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
         )
-        links = LinkSigner(settings.data_dir / LINK_FILE)
-        authenticator = Authenticator(keys, links)
+        authenticator = Authenticator(keys, LinkSigner(lambda: self.parts.data.link_secret))
         # ports before the base: a port in use is reported at once, loading a base takes seconds
         for host, number in (
             (settings.host, settings.http_port),
@@ -169,15 +167,14 @@ class Server:
         self._parts = parts = await asyncio.to_thread(
             build, bound, self._port, self.metrics, self.health, self._fork_server
         )
+        if isinstance(keys, DatabaseKeyRing):
+            await asyncio.to_thread(keys.follow, parts.data.state.database, parts.data.news)
         grpc_app.serve(
-            self._grpc,
-            parts.service,
-            self.health,
-            methods,
+            self._grpc, parts.service, self.health, methods,
             calls=limits.call_limits(settings),
             uploads=limits.upload_limits(settings),
             max_message_bytes=settings.max_message_bytes,
-        )
+        )  # fmt: skip
         app = build_app(
             service=parts.service,
             authenticator=authenticator,
@@ -192,10 +189,12 @@ class Server:
         # without TLS: a scraper on loopback or in a private network has no certificate to show
         metrics_app = build_metrics_app(self.metrics.registry, self._refresh, self.health)
         await self._listen(metrics_app, metrics, shares.metrics, None)
+        parts.data.start()
         if settings.train:
             parts.worker.start()
         await self.health.turn(State.READY)
-        self._watches.append(asyncio.create_task(self._watch_parts(parts)))
+        watches = (self._watch_parts(parts), parts.withdrawals.run())
+        self._watches += [asyncio.create_task(watch) for watch in watches]
 
     async def _listen(
         self, app: ASGIApp, sock: socket.socket, total: int, certificates: Certificates | None

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from adapters_registry.withdrawals import Withdrawals
 from engine.port import EngineInfo, EnginePort
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
@@ -29,6 +30,10 @@ from server.pools.pools import Pools
 from server.service.entries import EntryFactory
 from server.service.generate.prompts import PromptReader
 from server.service.generate.service import GenerateService
+from server.service.imports import archive_unpacker, hub_importer
+from server.service.imports.archive_unpacker import ArchiveUnpacker
+from server.service.imports.hub_importer import HubImporter
+from server.service.imports.receiver import Receiver
 from server.service.inputs.tokenization import InputReader
 from server.service.model_resolver import ModelResolver
 from server.service.predict.service import PredictService
@@ -36,7 +41,9 @@ from server.service.predict_many import PredictManyService
 from server.service.predict_router import PredictRouter
 from server.service.resources import inspector
 from server.service.resources.adapters import AdapterService
+from server.service.resources.audit_trail import AuditTrail
 from server.service.resources.checks import CheckService
+from server.service.resources.erasures import ErasureService
 from server.service.resources.files import FileService
 from server.service.resources.inspector import Inspector
 from server.service.resources.job_feed import JobFeed
@@ -47,6 +54,8 @@ from server.service.service import Service
 from server.service.views import GrpcView, info_view
 from server.training.job_runner import JobRunner
 from server.training.training_process import TrainingProcess, needs_training_process
+from server.upkeep.erasure import Eraser
+from server.withdrawal_watch import WithdrawalWatch
 from trainer.pipeline import sandboxed_job_checks
 from trainer.pipeline.sandboxed_job_checks import SandboxedJobChecks
 from trainer.sandbox.fork_server import ForkServer
@@ -54,7 +63,12 @@ from trainer.trainer import Trainer
 from trainer.worker import Worker
 
 #: modules of the child processes, imported once before forking
-CHILD_MODULES = (*sandboxed_job_checks.MODULES, *inspector.MODULES)
+CHILD_MODULES = (
+    *sandboxed_job_checks.MODULES,
+    *inspector.MODULES,
+    *archive_unpacker.MODULES,
+    *hub_importer.MODULES,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +82,7 @@ class Components:
     dispatch: Dispatch
     service: Service
     worker: JobRunner
+    withdrawals: WithdrawalWatch
     pools: Pools
     fork_server: ForkServer
     owns_fork_server: bool
@@ -91,7 +106,7 @@ def build(
     existing_fork_server: ForkServer | None = None,
 ) -> Components:
     """Blocks while the base loads. Raises StartFailed, and releases everything then."""
-    data = Data.open(settings.data_dir, settings.resolve_cache_entries)
+    data = Data.open(settings)
     try:
         port = WatchedPort(existing_port or start_engine(settings))
     except StartFailed:
@@ -108,17 +123,11 @@ def build(
         limits=limits.check_limits(settings),
     )
     trainer = build_trainer(settings, port, data, tokenizer, checks)
-    inspecting = Inspector(
-        port=port,
-        residency=dispatch.residency,
-        fork_server=fork_server,
-        host_bytes=settings.host_bytes,
-    )
     pools = Pools.create(checks=settings.max_checks)
     worker: JobRunner = Worker(trainer)
     if _trains_apart(settings, port.info, existing_port):
         worker = TrainingProcess(settings, port.info)
-    metrics.watch(live_of(port, dispatch, worker), gateway=settings.gateway_metrics)
+    metrics.watch(live_of(port, data, dispatch, worker), gateway=settings.gateway_metrics)
     register_processes(
         metrics.registry,
         version=version("adapterd"),
@@ -133,9 +142,12 @@ def build(
         data=data,
         dispatch=dispatch,
         service=_service(
-            settings, port, data, dispatch, tokenizer, trainer, metrics, health, pools, inspecting
+            settings, port, data, dispatch, tokenizer, trainer, metrics, health, pools, fork_server
         ),
         worker=worker,
+        withdrawals=WithdrawalWatch(
+            Withdrawals(data.state.database), dispatch.residency, metrics, pools.lookups
+        ),
         pools=pools,
         fork_server=fork_server,
         owns_fork_server=existing_fork_server is None,
@@ -159,7 +171,7 @@ def _service(
     metrics: Metrics,
     health: Health,
     pools: Pools,
-    inspecting: Inspector,
+    fork_server: ForkServer,
 ) -> Service:
     calls = limits.call_limits(settings)
     prompts = PromptReader(
@@ -171,7 +183,13 @@ def _service(
         residency=dispatch.residency,
         prompts=prompts,
         pools=pools,
-        inspector=inspecting,
+        inspector=Inspector(
+            port=port,
+            residency=dispatch.residency,
+            fork_server=fork_server,
+            host_bytes=settings.host_bytes,
+        ),
+        receiver=_receiver(settings, fork_server),
     )
     generate, predict = _answering(port, data, dispatch, tokenizer, prompts, pools, metrics, calls)
     return Service(
@@ -181,11 +199,20 @@ def _service(
         models=ModelService(data.registry, port.info, time.time(), pools.lookups),
         tasks=TaskService(data.registry, dispatch.residency, pools, metrics),
         adapters=adapters,
+        audit=AuditTrail(data.registry.audit, pools),
         jobs=JobService(trainer, health, pools, _feed(settings, data, pools)),
         files=FileService(data.files, settings.max_upload_bytes, pools),
+        erasures=ErasureService(
+            Eraser(data.state, data.registry), data.registry, dispatch.residency, pools, metrics
+        ),
         checks=CheckService(trainer, pools.checks),
         info=info_view(port.info, version("adapterd"), _grpc_view(settings)),
     )
+
+
+def _receiver(settings: Settings, fork_server: ForkServer) -> Receiver:
+    hub = HubImporter(fork_server, settings.import_hub, settings.import_hosts)
+    return Receiver(ArchiveUnpacker(fork_server), hub)
 
 
 def _grpc_view(settings: Settings) -> GrpcView:
@@ -210,7 +237,7 @@ def _answering(
     entries = EntryFactory(
         Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
     )
-    models = ModelResolver(data.registry.resolve, port.info)
+    models = ModelResolver(data.registry, pools.lookups, port.info)
     generate = GenerateService(
         models=models,
         info=port.info,

@@ -39,7 +39,7 @@ def work(
     on_look: Callable[[Worker], None] | None = None,
 ) -> None:
     """Works until it is asked to; every second `on_look` sees the worker. Raises StartFailed."""
-    data = Data.open(settings.data_dir)
+    data = Data.open(settings)
     try:
         port = existing_port or start_engine(settings)
         try:
@@ -60,6 +60,8 @@ def _work(
 ) -> None:
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     worker = Worker(build_trainer(settings, port, data, tokenizer))
+    data.news.start()
+    data.collection.start(only_copies=True)
     worker.start()
     where = f"on jobs of {settings.data_dir}, over the base {port.info.base}"
     _log.info("working %s", where, extra={"action": "worker.ready"})

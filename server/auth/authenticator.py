@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Protocol
 
 from server.auth.caller import Caller, Role
-from server.auth.key_file import KeyRing
+from server.auth.key import Key
 from server.auth.signed_link import LinkSigner
 from server.errors import Forbidden, LinkRefused, Unauthenticated
 
@@ -16,12 +17,24 @@ DEFAULT_TENANT = "default"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
+class Keys(Protocol):
+    """The keys of a file or of a database, in memory."""
+
+    def check(self, token: str) -> Key:
+        """The key of a token. Raises Unauthenticated."""
+        ...
+
+    def find(self, key_id: str) -> Key | None:
+        """The key as it is now; None once it was revoked or has expired."""
+        ...
+
+
 class Authenticator:
-    """Without a key ring every caller is the tenant `default`; the settings then allow only a
+    """Without keys every caller is the tenant `default`; the settings then allow only a
     loopback address.
     """
 
-    def __init__(self, keys: KeyRing | None, links: LinkSigner) -> None:
+    def __init__(self, keys: Keys | None, links: LinkSigner) -> None:
         self._keys = keys
         self._links = links
 

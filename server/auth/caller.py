@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from adapters_registry.audit.actor import Actor, ActorKind
+
 
 class Role(IntEnum):
     """What a key may do; each role includes the ones before it."""
@@ -23,3 +25,13 @@ class Caller:
     role: Role
     request_id: str
     deadline: float | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """As the audit log names it."""
+        return Actor(
+            kind=ActorKind.CALLER,
+            name=self.key_id,
+            tenant=self.tenant,
+            request_id=self.request_id,
+        )

@@ -1,43 +1,26 @@
 """API keys: a file of hashed keys, each with its tenant and role. A key is shown once, when it is
 created, and never stored.
 
-The file has one JSON object per line: {"id", "tenant", "role", "hash", "created_at"}.
+The file has one JSON object per line: {"id", "tenant", "role", "hash", "created_at"}, and
+"expires_at" of a key that expires.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import hmac
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from adapters_registry.errors import BadName
-from adapters_registry.ref import check_name
-from server.auth.caller import Role
-from server.errors import BadKeyFile, Unauthenticated
+from server.auth.key import Key, check_role, check_tenant, is_valid, make_key, match_key
+from server.errors import BadKey, BadKeyFile
 
-PREFIX = "adk"
 #: a revoked key stops working within this many seconds
 RELOAD_S = 1.0
-_NO_HASH = "0" * 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """One record of the key file."""
-
-    id: str
-    tenant: str
-    role: str
-    hash: str
-    created_at: float
 
 
 class KeyRing:
@@ -48,10 +31,11 @@ class KeyRing:
         path: Path,
         clock: Callable[[], float] = time.monotonic,
         on_gone: Callable[[str], object] = lambda _: None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """`on_gone` is called with each tenant whose last key was revoked."""
+        """`on_gone` is called with each tenant whose last key was revoked; by `now` keys expire."""
         self._path, self._on_gone = path, on_gone
-        self._clock = clock
+        self._clock, self._now = clock, now
         with suppress(OSError):  # a mounted secret has the mode that its mount gives it
             path.chmod(0o600)
         #: None while the file cannot be read
@@ -65,19 +49,13 @@ class KeyRing:
     def check(self, token: str) -> Key:
         """The key of a token. Raises Unauthenticated."""
         self._follow_file()
-        prefix, _, rest = token.partition("_")
-        key_id, _, secret = rest.partition("_")
-        key = self._keys.get(key_id)
-        # compared even if there is no such key, so that timing does not reveal which ids exist
-        matches = hmac.compare_digest(_hash(secret), key.hash if key else _NO_HASH)
-        if key is None or not matches or prefix != PREFIX:
-            raise Unauthenticated
-        return key
+        return match_key(self._keys, token, self._now())
 
     def find(self, key_id: str) -> Key | None:
-        """The key as it is in the file now; None once it was revoked."""
+        """The key as it is in the file now; None once it was revoked or has expired."""
         self._follow_file()
-        return self._keys.get(key_id)
+        key = self._keys.get(key_id)
+        return key if key is not None and is_valid(key, self._now()) else None
 
     def _follow_file(self) -> None:
         now = self._clock()
@@ -101,19 +79,16 @@ class KeyRing:
             self._on_gone(tenant)
 
 
-def create_key(path: Path, tenant: str, role: str) -> tuple[Key, str]:
-    """A new key and its token, which cannot be shown again. Creates the file if there is none."""
-    secret = secrets.token_hex(32)
-    key = Key(
-        id=secrets.token_hex(6),
-        tenant=_check_tenant(tenant),
-        role=_check_role(role),
-        hash=_hash(secret),
-        created_at=time.time(),
-    )
+def create_key(
+    path: Path, tenant: str, role: str, expires_at: float | None = None
+) -> tuple[Key, str]:
+    """A new key and its token, which cannot be shown again. Creates the file if there is none.
+    Raises BadKey and BadKeyFile.
+    """
+    key, token = make_key(tenant, role, time.time(), expires_at)
     with _lock_file(path):
         _write(path, [*(list_keys(path) if path.exists() else []), key])
-    return key, f"{PREFIX}_{key.id}_{secret}"
+    return key, token
 
 
 def list_keys(path: Path) -> list[Key]:
@@ -138,33 +113,19 @@ def revoke_key(path: Path, key_id: str) -> Key:
 def _parse(path: Path, number: int, line: str) -> Key:
     try:
         key = Key(**json.loads(line))
-        _check_tenant(key.tenant)
-        _check_role(key.role)
+        check_tenant(key.tenant)
+        check_role(key.role)
+    except BadKey as error:
+        raise BadKeyFile(f"line {number} of {path}: {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
         # the line itself stays out of the message: it may be a key pasted by mistake
         raise BadKeyFile(f"line {number} of {path} is not a key record") from error
     return key
 
 
-def _check_tenant(tenant: str) -> str:
-    try:
-        return check_name(tenant, "tenant")
-    except BadName as error:
-        raise BadKeyFile(str(error)) from error
-
-
-def _check_role(role: str) -> str:
-    if role.upper() not in Role.__members__:
-        raise BadKeyFile(
-            f"the role is {role!r}; it must be one of {', '.join(r.name.lower() for r in Role)}"
-        )
-    return role
-
-
-def _hash(secret: str) -> str:
-    # the secret is 32 random bytes, so one round of SHA-256 is as good as a slow hash, and cheap on
-    # every call
-    return hashlib.sha256(secret.encode()).hexdigest()
+def _record_of(key: Key) -> dict[str, object]:
+    """A release that knows no expiry can read the keys that have none."""
+    return {name: value for name, value in asdict(key).items() if value is not None}
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -201,7 +162,7 @@ def _write(path: Path, keys: Iterable[Key]) -> None:
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.writelines(json.dumps(asdict(key)) + "\n" for key in keys)
+            file.writelines(json.dumps(_record_of(key)) + "\n" for key in keys)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

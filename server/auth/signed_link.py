@@ -1,20 +1,16 @@
 """Short-lived links that open one path without a key, for browsers. They are signed with a secret
-that all servers of a data directory share. Knows no route.
+that all servers of a shared state know. Knows no route.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
-import os
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
 from server.errors import LinkRefused
@@ -23,7 +19,6 @@ from server.errors import LinkRefused
 LIFETIME_S = 300
 #: the part of the query that makes it one of a link
 SIGNATURE = "signature"
-_SECRET_BYTES = 32
 #: what is signed begins with it, so that a signature means nothing anywhere else
 _PURPOSE = "adapterd signed link 1"
 
@@ -41,12 +36,12 @@ class SignedLink:
 
 
 class LinkSigner:
-    """Makes and checks links. The secret is made when it is first needed."""
+    """Makes and checks links."""
 
-    def __init__(self, secret_file: Path, clock: Callable[[], float] = time.time) -> None:
-        self._secret_file = secret_file
+    def __init__(self, secret: Callable[[], bytes], clock: Callable[[], float] = time.time) -> None:
+        """`secret` is called for each link, from memory."""
+        self._secret = secret
         self._clock = clock
-        self._secret: bytes | None = None
 
     def make(self, *, path: str, tenant: str, key_id: str) -> tuple[SignedLink, str]:
         """A link, and its URL without scheme and host."""
@@ -71,10 +66,8 @@ class LinkSigner:
         return link
 
     def _sign(self, link: SignedLink) -> str:
-        if self._secret is None:
-            self._secret = _read_secret(self._secret_file)
         parts = [_PURPOSE, link.path, link.tenant, link.key_id, link.expires_at]
-        return hmac.new(self._secret, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._secret(), json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
 
 def has_signature(query: str) -> bool:
@@ -92,18 +85,3 @@ def _parse(path: str, query: str) -> tuple[SignedLink, str]:
         raise LinkRefused
     link = SignedLink(path=path, tenant=tenant, key_id=key_id, expires_at=int(expires))
     return link, signature
-
-
-def _read_secret(path: Path) -> bytes:
-    """Makes the file where there is none, once for all processes. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
-        secret = file.read()
-        if len(secret) < _SECRET_BYTES:  # new, or cut short by a crash
-            secret = secrets.token_bytes(_SECRET_BYTES)
-            file.seek(0)
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-    return secret

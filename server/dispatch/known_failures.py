@@ -13,14 +13,16 @@ class KnownFailures:
 
     def __init__(self, retry_after_s: float, clock: Callable[[], float]) -> None:
         self._retry_after_s, self._clock = retry_after_s, clock
-        #: when each may be tried again, soonest first
+        #: when each may be tried again, in the order in which they failed
         self._failures: OrderedDict[str, tuple[float, Exception]] = OrderedDict()
 
-    def add(self, digest: str, error: Exception) -> None:
+    def add(self, digest: str, error: Exception, retry_after_s: float | None = None) -> None:
+        """For a time of its own, where one is given."""
         self.forget(digest)
         if len(self._failures) >= _MAX_FAILURES:
             self._failures.popitem(last=False)
-        self._failures[digest] = (self._clock() + self._retry_after_s, error)
+        wait_s = self._retry_after_s if retry_after_s is None else retry_after_s
+        self._failures[digest] = (self._clock() + wait_s, error)
 
     def forget(self, digest: str) -> None:
         self._failures.pop(digest, None)

@@ -10,9 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from adapters_registry.errors import BlobCorrupt, BlobMissing
+from adapters_registry.errors import BlobCorrupt, BlobMissing, StorageUnavailable
 from adapters_registry.values import Version
-from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
+from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase, WrongContent
 from engine.port import EngineInfo, EnginePort, File, Load, Loaded, Unload
 from server.dispatch.known_failures import KnownFailures
 from server.dispatch.load_turns import LoadTurns
@@ -20,9 +20,9 @@ from server.dispatch.pinned_bytes import PinnedBytes
 from server.dispatch.resident import Resident
 from server.observers import LoadObserver
 
-#: longer than loading a base takes; a call's deadline may end the wait earlier
-_RESTART_S = 30.0
+_RESTART_S = 30.0  # longer than loading a base takes; a call's deadline may end the wait earlier
 _POLL_S = 0.05
+_OUTAGE_S = 2.0  # how long calls do not ask a store again that could not be reached
 
 
 class ResidentLease:
@@ -63,11 +63,13 @@ class Residency:
         files: Callable[[Version], Sequence[tuple[str, Path, str]]],
         host_bytes: int,
         observer: LoadObserver,
+        examine: Callable[[Version], bool] = lambda _: False,
         retry_after_s: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._port = port
         self._files = files
+        self._examine = examine  # whether files that had a wrong content can be read now
         self._host_bytes = host_bytes
         self._observer = observer
         self._clock = clock
@@ -80,7 +82,7 @@ class Residency:
         self._turns = LoadTurns()
         self._failures = KnownFailures(retry_after_s, clock)
         #: called with every digest that is unloaded, so that slots can forget it
-        self.on_unload: Callable[[str], object] = _ignore
+        self.on_unload: Callable[[str], object] = lambda _: None
 
     @property
     def num_bytes(self) -> int:
@@ -91,13 +93,15 @@ class Residency:
         return len(self._residents)
 
     @property
+    def digests(self) -> list[str]:
+        return list(self._residents)
+
+    @property
     def num_leases(self) -> int:
-        return sum(resident.leases for resident in self._residents.values())
+        return sum(each.leases for each in self._residents.values())
 
     def lease(self, version: Version) -> ResidentLease | None:
-        """A lease if the version is loaded now. Raises OutOfMemory or Overloaded if calls use too
-        much memory already.
-        """
+        """A lease if it is loaded now. Raises OutOfMemory or Overloaded if calls use too much."""
         self._follow_engine()
         resident = self._residents.get(version.digest)
         if resident is None or not resident.is_loaded:
@@ -144,9 +148,7 @@ class Residency:
         self.make_room(0)
 
     def discard(self, digest: str) -> None:
-        """Unloads a digest that is no longer published: one that is leased, or being loaded, once
-        nobody needs it.
-        """
+        """Unloads a digest that is no longer published, as soon as nobody needs it."""
         self._failures.forget(digest)
         if digest in self._idle:
             self.forget(digest)
@@ -219,11 +221,18 @@ class Residency:
         self._observer.observe_load_failure()
         if isinstance(error, BadAdapter | BlobMissing | BlobCorrupt):
             self.refuse(resident.digest, error)
+        elif isinstance(error, StorageUnavailable):
+            self._failures.add(resident.digest, error, _OUTAGE_S)
 
     async def _load(self, version: Version, resident: Resident) -> None:
         _check_base(version, self._port.info)
         async with self._turns.turn(version.tenant):
-            await self._load_files(version, resident)
+            try:
+                await self._load_files(version, resident)
+            except (WrongContent, BlobMissing, BlobCorrupt):
+                if not await asyncio.to_thread(self._examine, version):
+                    raise
+                await self._load_files(version, resident)
 
     async def _load_files(self, version: Version, resident: Resident) -> None:
         started = self._clock()
@@ -289,7 +298,3 @@ def _check_base(version: Version, info: EngineInfo) -> None:
             f"({base['fingerprint'][:12]}); this server runs {info.base} "
             f"({info.fingerprint[:12]}). Serve that base, or train the task on this one"
         )
-
-
-def _ignore(digest: str) -> None:
-    del digest

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from adapters_registry.audit.actor import act_from_now
 from server.audit import note_fault
 from server.auth.authenticator import Authenticator, request_id_of, require
 from server.auth.caller import Caller
@@ -145,6 +146,7 @@ class AuthInterceptor(CallInterceptor):
             return
         caller = self._authenticate(context)
         set_caller(caller)
+        act_from_now(caller.actor)
         require(caller, method.role)
         # gRPC cancels calls in its transport when it shuts down, and clients do not retry cancelled
         # calls; they retry refused ones, so calls are refused before that

@@ -86,6 +86,7 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
         note=message.note,
         other_base=message.other_base,
         left_out=tuple(message.left_out),
+        source=message.source,
     )
 
 

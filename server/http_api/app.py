@@ -14,6 +14,7 @@ from server.config import Settings
 from server.health import Health
 from server.http_api import (
     aliases,
+    audit_trail,
     checks,
     docs_page,
     files,
@@ -22,6 +23,7 @@ from server.http_api import (
     predict_many,
     status,
     tasks,
+    tenant,
     versions,
 )
 from server.http_api.error_shape import OPENAI
@@ -51,6 +53,8 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
         jobs,
         files,
         checks,
+        audit_trail,
+        tenant,
         status,
         docs_page,
         *openai,

@@ -83,8 +83,24 @@ async def get_content(file_id: str, caller: CallerOf, service: ServiceOf) -> Fil
     return FileResponse(path, media_type="application/octet-stream", filename=file_id)
 
 
-@router.delete("/v1/files/{file_id}")
-async def delete_file(file_id: str, caller: CallerOf, service: ServiceOf) -> FileDeletedOut:
-    """Delete a file that no queued or running job needs."""
+@router.delete("/v1/files/{file_id}", response_model_exclude_none=True)
+async def delete_file(
+    file_id: str,
+    caller: CallerOf,
+    service: ServiceOf,
+    versions: bool = False,
+    dry_run: bool = False,
+) -> FileDeletedOut:
+    """Delete a file that no queued or running job needs.
+
+    With `versions`, every upload of its content goes, every version made from it, the aliases that
+    name them, and what jobs noted of it; with `dry_run` too, nothing goes and the answer says what
+    would.
+    """
+    if versions:
+        erasure = await service.erasures.erase_file(caller, file_id, dry_run=dry_run)
+        return FileDeletedOut(id=file_id, deleted=not dry_run, erasure=erasure)
+    if dry_run:
+        raise BadParameter("dry_run goes with versions=true.", param="dry_run")
     await service.files.delete(caller, file_id)
     return FileDeletedOut(id=file_id)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters_registry.audit.actor import act_from_now
 from server.audit import note_fault
 from server.auth.authenticator import Authenticator, request_id_of
 from server.auth.caller import Caller
@@ -86,6 +87,7 @@ class AccessMiddleware:
             if scope["path"] not in PUBLIC:
                 caller = self._authenticate(scope, headers, answer.request_id)
                 scope["state"]["caller"] = caller
+                act_from_now(caller.actor)  # each request has a task of its own
                 # streams check again while they run
                 scope["state"]["confirm"] = partial(self._authenticator.confirm, caller)
             _check_media(headers)

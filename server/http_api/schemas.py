@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.service.history_views import AuditEventView, ErasureView, LineageView
 from server.service.views import (
     AliasView,
     EventView,
@@ -20,6 +21,7 @@ from server.service.views import (
 )
 
 #: a whole number that a database holds
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 #: the number of an event, or 0 for what is before the first
 EventNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -119,6 +121,19 @@ class VersionsOut(BaseModel):
     versions: list[VersionView]
 
 
+class LineagesOut(BaseModel):
+    """Every lineage of a version, oldest first."""
+
+    lineages: list[LineageView]
+
+
+class AuditOut(BaseModel):
+    """A page of the audit log, oldest first."""
+
+    events: list[AuditEventView]
+    has_more: bool
+
+
 class AliasesOut(BaseModel):
     """All aliases of a task."""
 
@@ -187,6 +202,9 @@ class FileDeletedOut(BaseModel):
     id: str
     object: str = "file"
     deleted: bool = True
+    erasure: ErasureView | None = Field(
+        default=None, description="with `versions`: all that went, or would go"
+    )
 
 
 class StateOut(BaseModel):

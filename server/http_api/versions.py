@@ -15,7 +15,7 @@ from adapters_registry.adapter_files.strict_json import NotStrictJson, parse_obj
 from server.audit import note
 from server.errors import BadCall
 from server.http_api.route import AuthenticatorOf, CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import ReportLinkOut, VersionsOut, Whole
+from server.http_api.schemas import LineagesOut, ReportLinkOut, VersionsOut, Whole
 from server.service.resources.export import Export
 from server.service.values import Registration
 from server.service.views import VersionView
@@ -47,7 +47,7 @@ async def register(
     service: ServiceOf,
     files: Annotated[
         list[UploadFile] | None,
-        File(description="the files of a PEFT adapter directory; none for a prompt"),
+        File(description="files of a PEFT adapter directory, or one zip or tar of it"),
     ] = None,
     head: Annotated[str, Form()] = "",
     labels: Annotated[str, Form(description="comma separated")] = "",
@@ -58,6 +58,9 @@ async def register(
     other_base: Annotated[
         bool, Form(description="serve it although its files name another base")
     ] = False,
+    source: Annotated[
+        str, Form(description="`hf:OWNER/NAME@REVISION`: import it from a hub, without files")
+    ] = "",
 ) -> VersionView:
     """Register an adapter directory as the task's next version.
 
@@ -72,6 +75,7 @@ async def register(
         promote=promote,
         note=note,
         other_base=other_base,
+        source=source,
     )
     upload = ((file.filename or "", chunks(file.file)) for file in files or ())
     return await service.adapters.register(caller, registration, upload)
@@ -109,6 +113,15 @@ async def export_version(
         },
         background=BackgroundTask(exported.close),
     )
+
+
+@router.get("/v1/tasks/{task}/versions/{number}/lineage")
+async def list_lineages(
+    task: str, number: Whole, caller: CallerOf, service: ServiceOf
+) -> LineagesOut:
+    """How the version came to be, each time that its content was published."""
+    lineages = await service.adapters.lineages(caller, f"{task}@{number}")
+    return LineagesOut(lineages=list(lineages))
 
 
 @router.get("/v1/tasks/{task}/versions/{number}/report", response_class=HTMLResponse)
@@ -157,7 +170,7 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
 def _archive(exported: Export) -> Iterator[bytes]:
     """The archive is made while it is sent, so a slow reader needs no second copy of the files."""
     with exported:
-        for path in exported.paths:
+        for path in sorted(exported.paths):
             with path.open("rb") as file:
                 yield _member(path)
                 yield from chunks(file)

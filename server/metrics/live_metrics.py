@@ -37,6 +37,10 @@ class Live:
     #: whether jobs can run here, and how many failures of the trainer no job caused
     trainer_up: bool = True
     trainer_failures: int = 0
+    #: how long ago the last look at the changes of other servers succeeded
+    registry_age_s: float = 0.0
+    #: stored files that this server put into quarantine
+    blobs_quarantined: int = 0
 
 
 class LiveCollector(Collector):
@@ -67,6 +71,11 @@ class LiveCollector(Collector):
                 "Share of the KV cache that running generations use",
                 live.kv_cache_usage,
             ),
+            (
+                "registry_age_seconds",
+                "Time since the changes of other servers were last looked at",
+                live.registry_age_s,
+            ),
             ("trainer_up", "0 while no job can run in this server", int(live.trainer_up)),
         ):
             yield GaugeMetricFamily(f"adapterd_{name}", text, value)
@@ -75,6 +84,11 @@ class LiveCollector(Collector):
             "adapterd_trainer_failures",
             "Failures of the trainer that no job caused",
             live.trainer_failures,
+        )
+        yield CounterMetricFamily(
+            "adapterd_blobs_quarantined",
+            "Stored files whose content was wrong, and that this server put into quarantine",
+            live.blobs_quarantined,
         )
         if self._gateway:
             yield self._gateway_gauge(live)

@@ -41,6 +41,11 @@ class TaskMetrics:
             registry=registry,
         )
 
+    @property
+    def tasks(self) -> list[tuple[str, str]]:
+        """By tenant and name, those with labels of their own."""
+        return list(self._codes)
+
     def observe_call(self, tenant: str, task: str, *, code: str, seconds: float) -> None:
         labels = self._labels(tenant, task)
         if labels in self._codes:

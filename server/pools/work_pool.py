@@ -1,7 +1,8 @@
 """A thread pool for one kind of blocking work, with a share for each tenant. Knows no work.
 
 Calls without a free thread, or beyond their tenant's share, wait in a queue per tenant. The queues
-are served in turn, so that a hundred calls of one tenant do not delay one call of another.
+are served in turn, so that a hundred calls of one tenant do not delay one call of another. A call
+that takes longer than the pool's limit is refused, while its thread goes on with it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, TypeVar
+from contextvars import copy_context
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from server.errors import Overloaded
+from server.pools.daemon_threads import DaemonThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,18 +31,29 @@ class WorkPool:
     """Used on the event loop's thread only; the work itself may block."""
 
     def __init__(
-        self, name: str, *, places: int, share: int, max_waiting: int, wait_s: float = 60.0
+        self,
+        name: str,
+        *,
+        places: int,
+        share: int,
+        max_waiting: int,
+        wait_s: float = 60.0,
+        limit_s: float | None = None,
+        late: Callable[[], Exception] = TimeoutError,
     ) -> None:
         """At most `share` of `places` run for one tenant; `max_waiting` calls of it wait, each no
-        longer than `wait_s`.
+        longer than `wait_s`. One that runs for longer than `limit_s` fails with what `late` makes.
         """
         self._name, self._places, self._share = name, places, share
         self._max_waiting, self._wait_s = max_waiting, wait_s
-        self._threads = ThreadPoolExecutor(places, thread_name_prefix=name)
+        self._limit_s, self._make_late = limit_s, late
+        self._threads = DaemonThreads(places, name)
         self._running: Counter[str] = Counter()
         #: queues by tenant; the next tenant is first
         self._queues: OrderedDict[str, _Queue] = OrderedDict()
         self._seconds = _FIRST_GUESS_S
+        #: running calls that were refused, with their tenants
+        self._late: dict[asyncio.Future[Any], str] = {}
 
     @property
     def num_running(self) -> int:
@@ -51,7 +64,9 @@ class WorkPool:
         return sum(map(len, self._queues.values()))
 
     async def run(self, tenant: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Raises Overloaded if too many calls of the tenant wait, or this one waits too long."""
+        """Raises Overloaded if too many calls of the tenant wait, or this one waits too long; and
+        what `late` makes if it runs too long, or all that it would wait for do.
+        """
         return await self._run(tenant, lambda: work(*args, **kwargs), threading.Event())
 
     async def run_for(
@@ -68,24 +83,32 @@ class WorkPool:
         return await self._run(tenant, lambda: work(gone), gone)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
 
     async def _run(self, tenant: str, work: Callable[[], T], gone: threading.Event) -> T:
         await self._enter(tenant)
         started = time.monotonic()
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+            # with the caller's context, which says for whom the work is done
+            run = copy_context().run
+            running = asyncio.get_running_loop().run_in_executor(self._threads, run, work)
         except RuntimeError:  # closed
             self._leave(tenant)
             raise
         running.add_done_callback(lambda done: self._on_done(tenant, started, done))
         try:
-            return await asyncio.shield(running)
+            await asyncio.wait({running}, timeout=self._limit_s)
         except asyncio.CancelledError:
             gone.set()
             raise
+        if running.done():
+            return running.result()
+        gone.set()
+        self._late[running] = tenant
+        raise self._make_late()
 
     def _on_done(self, tenant: str, started: float, done: asyncio.Future[T]) -> None:
+        self._late.pop(done, None)
         took = time.monotonic() - started
         self._seconds = _MEMORY * self._seconds + (1 - _MEMORY) * took
         if not done.cancelled():
@@ -97,6 +120,8 @@ class WorkPool:
         if queue is None and self.num_running < self._places and self._may_run(tenant):
             self._running[tenant] += 1
             return
+        if self._is_stuck(tenant):
+            raise self._make_late()
         if queue is None:
             queue = self._queues[tenant] = deque()
         elif len(queue) >= self._max_waiting:
@@ -137,6 +162,11 @@ class WorkPool:
 
     def _may_run(self, tenant: str) -> bool:
         return self._running[tenant] < self._share
+
+    def _is_stuck(self, tenant: str) -> bool:
+        """Whether no place is in sight: calls that are late hold all that it may have."""
+        mine = sum(each == tenant for each in self._late.values())
+        return len(self._late) >= self._places or mine >= self._share
 
     def _drop_empty(self, tenant: str) -> None:
         if not self._queues.get(tenant, True):

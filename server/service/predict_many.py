@@ -31,7 +31,7 @@ class PredictManyService:
         started = self._clock()
         if not refs:
             raise BadCall("The call names no tasks.")
-        self._predict.check(refs, len(inputs), caller)
+        await self._predict.check(refs, len(inputs), caller)
         barrier = CallBarrier(len(refs), _PATIENCE_S)
         try:
             results = await asyncio.gather(

@@ -57,7 +57,7 @@ class PredictRouter:
         barrier: CallBarrier | None = None,
     ) -> Prediction:
         """With `barrier`, the rows are queued together with those of other calls."""
-        model = self._models.resolve(caller.tenant, ref)
+        model = await self._models.resolve(caller.tenant, ref)
         request = PredictRequest(
             ref=ref, inputs=inputs, parameters=parameters, caller=caller, barrier=barrier
         )
@@ -67,11 +67,11 @@ class PredictRouter:
         self, ref: str, inputs: Sequence[object], parameters: Parameters, caller: Caller
     ) -> Prediction:
         """Raises BadCall for a ref that makes no embeddings."""
-        model = self._models.resolve_embedder(caller.tenant, ref)
+        model = await self._models.resolve_embedder(caller.tenant, ref)
         request = PredictRequest(ref=ref, inputs=inputs, parameters=parameters, caller=caller)
         return await self._answer(request, model)
 
-    def check(self, refs: Sequence[str], num_inputs: int, caller: Caller) -> None:
+    async def check(self, refs: Sequence[str], num_inputs: int, caller: Caller) -> None:
         """Checks a call of `num_inputs` inputs to each ref. Raises BadCall, TooManyInputs, Draining
         or Overloaded. An unknown ref is not reported here but as the failure of its task.
         """
@@ -79,7 +79,7 @@ class PredictRouter:
         models = []
         for ref in refs:
             with contextlib.suppress(RegistryError):
-                models.append(self._models.resolve(caller.tenant, ref))
+                models.append(await self._models.resolve(caller.tenant, ref))
         self._check_queues(models, num_inputs, caller)
 
     async def _answer(self, request: PredictRequest, model: ResolvedModel) -> Prediction:

@@ -8,7 +8,9 @@ from server.service.generate.service import GenerateService
 from server.service.predict_many import PredictManyService
 from server.service.predict_router import PredictRouter
 from server.service.resources.adapters import AdapterService
+from server.service.resources.audit_trail import AuditTrail
 from server.service.resources.checks import CheckService
+from server.service.resources.erasures import ErasureService
 from server.service.resources.files import FileService
 from server.service.resources.jobs import JobService
 from server.service.resources.models import ModelService
@@ -26,7 +28,9 @@ class Service:
     models: ModelService
     tasks: TaskService
     adapters: AdapterService
+    audit: AuditTrail
     jobs: JobService
     files: FileService
+    erasures: ErasureService
     checks: CheckService
     info: InfoView

@@ -127,3 +127,5 @@ class Registration:
     other_base: bool = False
     #: names of files in the adapter's directory that were not uploaded
     left_out: tuple[str, ...] = ()
+    #: where the adapter is, as `hf:OWNER/NAME@REVISION`, if it does not come with the call
+    source: str = ""

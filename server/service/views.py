@@ -14,8 +14,8 @@ from engine.port import EngineInfo
 from trainer.jobs.events import Event
 from trainer.jobs.values import FileRecord, Job
 
-#: the source of a version that was registered
-UPLOAD = "upload"
+#: the source of a version that was registered from files, and of one that a job made
+UPLOAD, TRAINING = "upload", "training"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,7 @@ def version_view(
 ) -> VersionView:
     """`report` replaces the summary in the lineage."""
     head = version.manifest.semantics["head"]
-    lineage = version.lineage if version.source == UPLOAD else {}
+    lineage = version.lineage if version.source != TRAINING else {}
     return VersionView(
         task=version.task,
         version=version.number,

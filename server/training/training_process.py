@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from engine.port import EngineInfo
-from server.config import Settings, child_environment
+from server.config import Settings
+from server.settings_sources import child_environment
 
 _log = logging.getLogger(__name__)
 # -P: a folder `server` where the server happens to run is not meant

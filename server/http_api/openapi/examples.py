@@ -106,6 +106,16 @@ ANSWERS: dict[str, Any] = {
     "POST /v1/jobs": _JOB,
     "GET /v1/jobs/{job_id}": {**_JOB, "status": "running", "phase": "training", "progress": 0.4},
     "POST /v1/files": _FILE,
+    "DELETE /v1/files/{file_id}": {"id": _FILE["id"], "object": "file", "deleted": True},
+    "DELETE /v1/tenant": {
+        "tenant": "acme",
+        "files": [],
+        "versions": ["sentiment@1", "sentiment@2"],
+        "aliases": [],
+        "jobs": [_JOB["id"]],
+        "num_stored_files": 5,
+        "num_rows_left": 0,
+    },
     "PUT /v1/tasks/{task}/aliases/{alias}": _ALIAS,
     "GET /v1/tasks": {
         "tasks": [

@@ -63,7 +63,7 @@ class GenerateService:
         Raises BadCall for a model that generates no text, and errors of the whole call.
         """
         caller = request.caller
-        model = self._models.resolve_generator(caller.tenant, request.ref)
+        model = await self._models.resolve_generator(caller.tenant, request.ref)
         timer = TaskTimer(self._observer, caller.tenant, model.name, self._clock)
         deadline = self._limits.deadline(caller, self._clock())
         try:
@@ -128,7 +128,7 @@ class GenerateService:
             model=model,
             rows=rows,
             errors={i: error for i, error in enumerate(outputs) if isinstance(error, RowError)},
-            parts=self._models.resolve_parts(tenant, request.parameters.compose),
+            parts=await self._models.resolve_parts(tenant, request.parameters.compose),
             sampling=sampling,
             deadline=deadline,
             tokenized_at=tokenized_at,

@@ -44,7 +44,7 @@ class PredictService:
         outputs: Outputs = [None] * len(request.inputs)
         rows = await self._reader.read(request.inputs, parameters, outputs, model, tenant)
         tokenized_at = self._clock()
-        parts = self._models.resolve_parts(tenant, parameters.compose)
+        parts = await self._models.resolve_parts(tenant, parameters.compose)
         chunks = split_rows(rows, self._limits, model.pooling)
 
         async def run() -> list[Answer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,8 @@ from server.dispatch.residency import Residency
 from server.errors import BadCall
 from server.pools.pools import Pools
 from server.service.generate.prompts import PromptReader
+from server.service.history_views import LineageView, lineage_view
+from server.service.imports.receiver import Receiver, Upload
 from server.service.inputs.text import check_text
 from server.service.resources.export import Export, drop
 from server.service.resources.head_settings import head_of
@@ -30,7 +32,6 @@ from server.service.resources.promotion import Override, promote_version
 from server.service.resources.reports import Reports
 from server.service.values import Registration
 from server.service.views import (
-    UPLOAD,
     AliasView,
     EventView,
     VersionView,
@@ -40,9 +41,6 @@ from server.service.views import (
 )
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-
-#: uploaded files: a name and its chunks; read in one thread, in order
-Upload = Iterable[tuple[str, Iterable[bytes]]]
 
 
 class AdapterService:
@@ -58,11 +56,13 @@ class AdapterService:
         port: EnginePort,
         residency: Residency,
         inspector: Inspector,
+        receiver: Receiver,
         prompts: PromptReader,
         pools: Pools,
     ) -> None:
         self._registry, self._port = registry, port
         self._residency, self._prompts, self._inspector = residency, prompts, inspector
+        self._receiver = receiver
         self._reports = Reports(registry)
         self._pools = pools
 
@@ -97,10 +97,9 @@ class AdapterService:
         check_name(registration.task)
         head = head_of(registration)
         with self._registry.stage() as staging:
-            for name in registration.left_out:
-                staging.leave_out(name)
-            for name, chunks in upload:
-                staging.write(name, chunks)
+            source, origin = self._receiver.receive(
+                staging, registration, upload, caller.tenant, gone
+            )
             if not any(staging.path.iterdir()) and is_generation((head or {}).get("kind")):
                 for name, content in PROMPT_FILES.items():
                     staging.write(name, [content])
@@ -110,7 +109,7 @@ class AdapterService:
             if is_generation(inspected.semantics["head"]["kind"]):
                 self._prompts.check(inspected.semantics["head"])
             info = self._port.info
-            record = _record_of(registration, caller, staging.left_out, inspected)
+            record = {**_record_of(registration, caller, staging.left_out, inspected), **origin}
             made = self._registry.publish(
                 tenant=caller.tenant,
                 task=registration.task,
@@ -120,7 +119,7 @@ class AdapterService:
                 files=inspected.files,
                 semantics=inspected.semantics,
                 lineage=record,
-                source=UPLOAD,
+                source=source,
                 num_parameters=inspected.num_parameters,
                 promote=registration.promote,
             )
@@ -147,6 +146,11 @@ class AdapterService:
         return await self._view(
             await self._pools.lookups.run_for(caller.tenant, self._registry.resolve, ref)
         )
+
+    async def lineages(self, caller: Caller, ref: str) -> Sequence[LineageView]:
+        """Each one that the version's content was published with."""
+        lineages = await self._pools.lookups.run_for(caller.tenant, self._registry.lineages, ref)
+        return [lineage_view(lineage) for lineage in lineages]
 
     async def aliases(self, caller: Caller, task: str) -> Sequence[AliasView]:
         aliases = await self._pools.lookups.run_for(caller.tenant, self._registry.aliases, task)

@@ -86,7 +86,7 @@ class FileService:
         return page_of(files, limit, file_view)
 
     async def content(self, caller: Caller, file_id: str) -> Path:
-        path = await self._pools.lookups.run_for(caller.tenant, self._files.path, file_id)
+        path = await self._pools.transfers.run_for(caller.tenant, self._files.path, file_id)
         note("file.downloaded", "a file was downloaded", caller, file=file_id)
         return path
 

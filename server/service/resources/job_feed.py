@@ -77,7 +77,6 @@ class JobFeed(Generic[T]):
         self._max_streams, self._poll_s = max_streams, poll_s
         self._jobs: dict[tuple[str, str], WatchedJob[T]] = {}
         self._streams: Counter[str] = Counter()
-        self._generation: int | None = None
         self._polling: asyncio.Task[None] | None = None
 
     @contextmanager
@@ -122,13 +121,9 @@ class JobFeed(Generic[T]):
             await asyncio.sleep(self._poll_s)
 
     async def _check_changes(self) -> None:
-        generation = await self._lookups.run(OPERATOR, self._changes.generation)
-        if generation == self._generation:
-            return
         watched = dict(self._jobs)
         ids = {job_id for _, job_id in watched}
         stamps = await self._lookups.run(OPERATOR, self._changes.stamps, ids)
-        self._generation = generation
         for (_, job_id), job in watched.items():
             if job.stamp != (stamp := stamps.get(job_id)):
                 job.stamp = stamp

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adapters_registry.audit.audit_event import Change
 from adapters_registry.errors import AliasMoved
 from adapters_registry.ref import PRODUCTION, Ref
 from adapters_registry.registry import Registry
@@ -56,7 +57,7 @@ def promote_version(
     while True:
         current = next((a for a in registry.aliases(tenant, task) if a.name == alias), None)
         if current is not None and is_gated and alias == PRODUCTION:
-            _check_verdict(version, current)
+            _check_verdict(registry, version, current)
         warnings = warn_of_labels(registry, version, current) if current else []
         seen = (current.version if current else 0) if expected is None else expected
         try:
@@ -91,8 +92,10 @@ def _list(labels: list[str]) -> str:
     return ", ".join(labels[:_MAX_LABELS]) + more if labels else "none"
 
 
-def _check_verdict(version: Version, current: Alias) -> None:
-    """The report's verdict counts only if it compared the version with what is production now."""
+def _check_verdict(registry: Registry, version: Version, current: Alias) -> None:
+    """The report's verdict counts only if it compared the version with what is production now. What
+    it refuses is recorded.
+    """
     report = version.lineage.get("report") or {}
     verdict, compared = report.get("verdict") or {}, report.get("production") or {}
     is_current = compared.get("digest") == current.digest
@@ -102,7 +105,16 @@ def _check_verdict(version: Version, current: Alias) -> None:
             for comparison in report["comparisons"]
             if comparison["kind"] == "production"
         )
-        raise WorseThanProduction(
+        error = WorseThanProduction(
             f"{version.task}@{version.number} was not promoted. {worse} To promote it all the "
             "same, set override and give a reason."
         )
+        attempt = Change(
+            tenant=version.tenant,
+            action="alias.promote",
+            target=f"{current.task}@{current.name}",
+            task=version.task,
+            after={"version": version.number, "digest": version.digest},
+        )
+        registry.audit.refuse(attempt, error)
+        raise error
