@@ -32,6 +32,8 @@ class AdapterOptions(TypedDict, total=False):
     promote: bool
     note: str
     other_base: bool
+    #: hf:OWNER/NAME@REVISION, for an adapter that the server imports from its hub
+    source: str
 
 
 class GenerationOptions(TypedDict, total=False):

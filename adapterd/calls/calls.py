@@ -38,7 +38,8 @@ from adapterd.values import (
     Version,
 )
 from adapterd.wire import predictions, resources
-from adapterd.wire.adapter_files import register_requests
+from adapterd.wire.adapter_files import ARCHIVES, is_archive_name, register_requests
+from adapterd.wire.local_file import path_problem
 from adapterd.wire.transfer import open_file
 
 T = TypeVar("T")
@@ -134,14 +135,14 @@ def delete_task(task: str) -> Call[None]:
     return Call(method=lambda s: s.tasks.DeleteTask, request=request, read=_read_nothing)
 
 
-def register(task: str, directory: Path | None, options: AdapterOptions) -> Call[Version]:
+def register(task: str, path: Path | None, options: AdapterOptions) -> Call[Version]:
     plain: dict[str, Any] = {**options}
     settings = to_struct("head_settings", plain.pop("head_settings", {}))
     fields = {"task_id": task, "head_settings": settings, **plain}
     metadata = build_message(adapters_pb2.RegisterMetadata, **fields)
     return Call(
         method=lambda s: s.adapters.Register,
-        request=register_requests(metadata, directory),
+        request=register_requests(metadata, path),
         read=resources.read_version,
     )
 
@@ -225,12 +226,18 @@ def delete_version(task: str, version: int) -> Call[None]:
     return Call(method=lambda s: s.adapters.DeleteVersion, request=request, read=_read_nothing)
 
 
-def check_adapter_directory(directory: Path | str | None) -> Path | None:
-    if directory is None:
+def check_adapter_path(adapter: Path | str | None) -> Path | None:
+    if adapter is None:
         return None
-    path = to_path("directory", directory)
-    if not path.is_dir():
-        raise Refused(f"{path} is not a directory")
+    path = to_path("adapter", adapter)
+    if path.is_dir():
+        return path
+    if not is_archive_name(path.name):
+        raise Refused(
+            f"{path} is neither a directory nor an archive by its name: {', '.join(ARCHIVES)}"
+        )
+    if problem := path_problem(path):
+        raise Refused(problem)
     return path
 
 

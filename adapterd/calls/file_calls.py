@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from adapterd.errors import NotFound
-from adapterd.values import File
+from adapterd.values import Erasure, File
 from adapterd.wire.transfer import Fetch, open_file, read_file
 
 #: what training files are uploaded for, in OpenAI's words
@@ -37,6 +37,22 @@ def get_file(file_id: str) -> Fetch:
 
 def delete_file(file_id: str) -> Fetch:
     return Fetch(method="DELETE", path=f"/v1/files/{quote(file_id, safe='')}")
+
+
+def erase_file(file_id: str, *, dry_run: bool) -> Fetch:
+    """With every version made from it."""
+    query = urlencode({"versions": "true", "dry_run": str(dry_run).lower()})
+    return Fetch(method="DELETE", path=f"/v1/files/{quote(file_id, safe='')}?{query}")
+
+
+def erase_tenant(confirm: str, *, dry_run: bool) -> Fetch:
+    query = urlencode({"confirm": confirm, "dry_run": str(dry_run).lower()})
+    return Fetch(method="DELETE", path=f"/v1/tenant?{query}")
+
+
+def read_erasure(body: Mapping[str, Any]) -> Erasure:
+    """A newer server may have more to say."""
+    return Erasure(**{name: body[name] for name in Erasure.__dataclass_fields__})
 
 
 def find_dataset(name: str) -> Fetch:

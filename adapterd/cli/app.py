@@ -22,7 +22,8 @@ from adapterd.cli import (
 )
 from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.cli.predictions import compare, evaluate, predict
-from adapterd.cli.resources import adapters, files, jobs, keys, tasks
+from adapterd.cli.resources import adapters, audit, files, jobs, keys, tasks
+from adapterd.cli.storage import backup, collect, erase, migrate
 from adapterd.errors import AdapterdError
 from adapterd.settings import quiet_grpc
 
@@ -54,11 +55,17 @@ def build() -> typer.Typer:
     app.add_typer(jobs.build(), name="jobs")
     app.add_typer(files.build(), name="files")
     app.add_typer(keys.build(), name="keys")
+    app.add_typer(audit.build(), name="audit")
     app.command()(profiles.login)
     app.command()(profiles.logout)
     app.command()(profiles.profiles)
     app.command()(settings.settings)
     app.command()(doctor.doctor)
+    app.command()(migrate.migrate)
+    app.command()(backup.backup)
+    app.command()(backup.restore)
+    app.command()(collect.collect)
+    app.add_typer(erase.build(), name="erase")
     app.command()(demo.demo)
     app.command()(bench.bench)
     app.callback()(_root)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapterd.cli.connect import connect_async
-from adapterd.cli.data_file import read_data_path
+from adapterd.cli.data_file import read_data_path, read_texts
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import Json, ProfileName, Url
 
@@ -71,20 +71,10 @@ def _measure(plan: LoadPlan, caller: AsyncClient) -> LoadReport:
 
 def _read_texts(path: Path | None) -> list[str]:
     from adapterd.demo.labelled import demo_texts
-    from adapterd.errors import BadSetting
 
     if path is None:
         return demo_texts()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadSetting(
-            f"{path} is not UTF-8 text; pass a file with one text per line."
-        ) from error
-    texts = [line for line in lines if line.strip()]
-    if not texts:
-        raise BadSetting(f"{path} contains no text")
-    return texts
+    return read_texts(path)
 
 
 def _print_report(report: LoadReport, as_json: bool) -> None:

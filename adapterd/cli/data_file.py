@@ -22,6 +22,20 @@ def read_data_path(value: str | Path) -> Path:
     return Path(value)
 
 
+def read_texts(path: Path) -> list[str]:
+    """The lines of a file that are not blank. Raises BadSetting."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadSetting(
+            f"{path} is not UTF-8 text; pass a file with one text per line."
+        ) from error
+    texts = [line for line in lines if line.strip()]
+    if not texts:
+        raise BadSetting(f"{path} contains no text")
+    return texts
+
+
 def read_data_source(value: str | Path) -> Path:
     """The path of a file, or `dataset:NAME` as it is: a file that the server stores."""
     return Path(value) if dataset_name(value) is not None else read_data_path(value)

@@ -1,4 +1,4 @@
-"""`adapterd doctor`: checks whether this machine can run a server."""
+"""`adapterd doctor`: checks whether this machine can run a server, or the storage of one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from adapterd.cli.connect import connect
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.options import Json, ProfileName, Url
+from adapterd.cli.options import ConfigFile, Json, ProfileName, ServerSettings, Url
 from adapterd.cli.platform_packages import require_platform
-from adapterd.errors import AdapterdError, PlatformMissing
+from adapterd.cli.state_database import DataDir
+from adapterd.cli.storage.check import check_storage
+from adapterd.errors import AdapterdError, BadSetting, PlatformMissing
 
 if TYPE_CHECKING:
     from server.config import Settings
@@ -37,11 +39,50 @@ class Check:
 
 
 def doctor(
+    storage: Annotated[
+        bool, typer.Option("--storage", help="Compare the rows and bytes of the server's storage.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="With --storage: mend what can be mended.")
+    ] = False,
+    backup: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="DIR|URL", help="With --repair: a backup to take lost bytes from."
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="With --storage: compare sizes, and read no content.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    settings: ServerSettings = None,
     url: Url = None,
     profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
-    """Check Python, packages, settings, base, data directory, ports and the server."""
+    """Check Python, packages, settings, base, data directory, ports and the server; with --storage
+    instead whether every version and file has its bytes.
+    """
+    if storage and (url or profile):
+        raise BadSetting(
+            "--url and --profile name a server to call; `doctor --storage` opens the storage that "
+            "the server's settings name, by --data-dir, --config or --set"
+        )
+    if storage:
+        check_storage(
+            repair=repair, reads=not quick, backup=backup, data_dir=data_dir, config=config,
+            settings=settings, as_json=as_json,
+        )  # fmt: skip
+    elif repair or backup or quick or data_dir or config or settings:
+        raise BadSetting(
+            "--repair, --from, --quick, --data-dir, --config and --set are for `doctor --storage`"
+        )
+    else:
+        _check_machine(url, profile, as_json=as_json)
+
+
+def _check_machine(url: str | None, profile: str | None, *, as_json: bool) -> None:
     from adapterd.terminal import render
 
     results = list(run_checks(url, profile))
@@ -97,8 +138,8 @@ def _check_cores() -> Check:
 
 
 def _load_settings() -> Settings | Check:
-    from server.config import load_settings
     from server.errors import BadSettings
+    from server.settings_sources import load_settings
 
     try:
         return load_settings({})

@@ -79,9 +79,9 @@ def run(flags: dict[str, Any], config: Path | None) -> None:
     require_platform()
     from adapterd.errors import ServerFailed
     from engine.logs.setup import log_to_stderr
-    from server.config import load_settings
     from server.errors import BadSettings, StartFailed
     from server.main import run as run_server
+    from server.settings_sources import load_settings
 
     try:
         chosen = load_settings(flags, config)

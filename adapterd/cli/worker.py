@@ -29,8 +29,8 @@ def worker(
     require_platform()
     from adapterd.cli.settings_option import parse_settings
     from engine.logs.setup import log_to_stderr
-    from server.config import load_settings
     from server.errors import BadSettings, StartFailed
+    from server.settings_sources import load_settings
     from server.worker import run
 
     named = {

@@ -24,7 +24,9 @@ from adapterd.terminal.row_progress import count_rows, row_progress
 from adapterd.values import (
     Alias,
     AliasEvent,
+    AuditEvent,
     CompletionChunk,
+    Lineage,
     Output,
     Prediction,
     Predictions,
@@ -33,6 +35,12 @@ from adapterd.values import (
     Version,
 )
 from adapterd.values.columns import PREFIX
+from adapterd.wire.audit_trail import (
+    audit_request,
+    lineages_request,
+    read_audit_page,
+    read_lineages,
+)
 from adapterd.wire.transfer import Fetch, read_report_link, report_link_request, report_path
 
 
@@ -154,11 +162,13 @@ class AsyncClient(AsyncJobClient):
     # ------------------------------------------------------------ versions and aliases
 
     async def register(
-        self, task: str, directory: Path | str | None = None, **options: Unpack[AdapterOptions]
+        self, task: str, adapter: Path | str | None = None, **options: Unpack[AdapterOptions]
     ) -> Version:
-        """Publishes an adapter directory, for example one saved by PEFT; a prompt has none."""
+        """Publishes an adapter: a directory, as PEFT saves one, or a zip or tar of it. A prompt has
+        no files, nor has an adapter from the server's hub (`source`).
+        """
         return await self._call(
-            calls.register(task, calls.check_adapter_directory(directory), options), None
+            calls.register(task, calls.check_adapter_path(adapter), options), None
         )
 
     async def versions(self, task: str) -> list[Version]:
@@ -176,6 +186,11 @@ class AsyncClient(AsyncJobClient):
 
     async def version(self, ref: str) -> Version:
         return await self._call(calls.get_version(ref))
+
+    async def lineages(self, ref: str) -> list[Lineage]:
+        """How the version came to be, each time that its content was published."""
+        version = await self.version(ref)
+        return read_lineages(await self._transfer.send(lineages_request(version)))
 
     async def report_page(self, ref: str) -> str:
         """The version's report as HTML; its JSON form is `report` in the version's lineage."""
@@ -226,6 +241,24 @@ class AsyncClient(AsyncJobClient):
 
     async def delete_version(self, task: str, version: int) -> None:
         await self._call(calls.delete_version(task, version))
+
+    # ------------------------------------------------------------ the audit log
+
+    async def audit_events(
+        self, *, task: str = "", target: str = "", since: float | None = None, limit: int = 200
+    ) -> list[AuditEvent]:
+        """The newest changes of the tenant, oldest first, and attempts that were refused.
+
+        `target` is such as `mail@production`, `mail@3`, or the id of a job, file or key.
+        """
+        events, has_more = list[AuditEvent](), True
+        while has_more and len(events) < limit:
+            num = min(limit - len(events), calls.PAGE_ROWS)
+            before = events[0].sequence if events else None
+            request = audit_request(task=task, target=target, since=since, before=before, limit=num)
+            page, has_more = read_audit_page(await self._transfer.send(request))
+            events = [*page, *events]
+        return events
 
     # ------------------------------------------------------------ the server itself
 

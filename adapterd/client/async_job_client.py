@@ -19,7 +19,7 @@ from adapterd.calls.dataset_name import dataset_name
 from adapterd.client.async_connection import AsyncConnection
 from adapterd.errors import AdapterdError
 from adapterd.terminal.row_progress import show_job
-from adapterd.values import Estimate, File, Job, JobEvent
+from adapterd.values import Erasure, Estimate, File, Job, JobEvent
 from adapterd.wire.transfer import OnBytes
 
 OnJob = Callable[[Job], None]
@@ -103,6 +103,16 @@ class AsyncJobClient(AsyncConnection):
     async def delete_file(self, file_id: str) -> None:
         """Deletes a file that no queued or running job needs."""
         await self._transfer.send(file_calls.delete_file(file_id))
+
+    async def erase_file(self, file_id: str, *, dry_run: bool = False) -> Erasure:
+        """Deletes the file with every version made from it, and what jobs noted of it."""
+        body = await self._transfer.send(file_calls.erase_file(file_id, dry_run=dry_run))
+        return file_calls.read_erasure(body["erasure"])
+
+    async def erase_tenant(self, confirm: str = "", *, dry_run: bool = False) -> Erasure:
+        """Erases all of the key's tenant, whose name confirms it; its keys stop to work."""
+        body = await self._transfer.send(file_calls.erase_tenant(confirm, dry_run=dry_run))
+        return file_calls.read_erasure(body)
 
     async def check_file(
         self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]

@@ -24,7 +24,9 @@ from adapterd.terminal.row_progress import count_rows, row_progress
 from adapterd.values import (
     Alias,
     AliasEvent,
+    AuditEvent,
     CompletionChunk,
+    Lineage,
     Output,
     Prediction,
     Predictions,
@@ -33,6 +35,12 @@ from adapterd.values import (
     Version,
 )
 from adapterd.values.columns import PREFIX
+from adapterd.wire.audit_trail import (
+    audit_request,
+    lineages_request,
+    read_audit_page,
+    read_lineages,
+)
 from adapterd.wire.transfer import Fetch, read_report_link, report_link_request, report_path
 
 
@@ -181,12 +189,12 @@ class Client(JobClient):
     # ------------------------------------------------------------ versions and aliases
 
     def register(
-        self, task: str, directory: Path | str | None = None, **options: Unpack[AdapterOptions]
+        self, task: str, adapter: Path | str | None = None, **options: Unpack[AdapterOptions]
     ) -> Version:
-        """Publishes an adapter directory, for example one saved by PEFT; a prompt has none."""
-        return self._call(
-            calls.register(task, calls.check_adapter_directory(directory), options), None
-        )
+        """Publishes an adapter: a directory, as PEFT saves one, or a zip or tar of it. A prompt has
+        no files, nor has an adapter from the server's hub (`source`).
+        """
+        return self._call(calls.register(task, calls.check_adapter_path(adapter), options), None)
 
     def versions(self, task: str) -> list[Version]:
         return self._call(calls.list_versions(task))
@@ -203,6 +211,11 @@ class Client(JobClient):
 
     def version(self, ref: str) -> Version:
         return self._call(calls.get_version(ref))
+
+    def lineages(self, ref: str) -> list[Lineage]:
+        """How the version came to be, each time that its content was published."""
+        version = self.version(ref)
+        return read_lineages(self._transfer.send(lineages_request(version)))
 
     def report_page(self, ref: str) -> str:
         """The version's report as HTML; its JSON form is `report` in the version's lineage."""
@@ -253,6 +266,24 @@ class Client(JobClient):
 
     def delete_version(self, task: str, version: int) -> None:
         self._call(calls.delete_version(task, version))
+
+    # ------------------------------------------------------------ the audit log
+
+    def audit_events(
+        self, *, task: str = "", target: str = "", since: float | None = None, limit: int = 200
+    ) -> list[AuditEvent]:
+        """The newest changes of the tenant, oldest first, and attempts that were refused.
+
+        `target` is such as `mail@production`, `mail@3`, or the id of a job, file or key.
+        """
+        events, has_more = list[AuditEvent](), True
+        while has_more and len(events) < limit:
+            num = min(limit - len(events), calls.PAGE_ROWS)
+            before = events[0].sequence if events else None
+            request = audit_request(task=task, target=target, since=since, before=before, limit=num)
+            page, has_more = read_audit_page(self._transfer.send(request))
+            events = [*page, *events]
+        return events
 
     # ------------------------------------------------------------ the server itself
 

@@ -19,7 +19,7 @@ from adapterd.calls.dataset_name import dataset_name
 from adapterd.client.connection import Connection
 from adapterd.errors import AdapterdError
 from adapterd.terminal.row_progress import show_job
-from adapterd.values import Estimate, File, Job, JobEvent
+from adapterd.values import Erasure, Estimate, File, Job, JobEvent
 from adapterd.wire.transfer import OnBytes
 
 OnJob = Callable[[Job], None]
@@ -106,6 +106,16 @@ class JobClient(Connection):
     def delete_file(self, file_id: str) -> None:
         """Deletes a file that no queued or running job needs."""
         self._transfer.send(file_calls.delete_file(file_id))
+
+    def erase_file(self, file_id: str, *, dry_run: bool = False) -> Erasure:
+        """Deletes the file with every version made from it, and what jobs noted of it."""
+        body = self._transfer.send(file_calls.erase_file(file_id, dry_run=dry_run))
+        return file_calls.read_erasure(body["erasure"])
+
+    def erase_tenant(self, confirm: str = "", *, dry_run: bool = False) -> Erasure:
+        """Erases all of the key's tenant, whose name confirms it; its keys stop to work."""
+        body = self._transfer.send(file_calls.erase_tenant(confirm, dry_run=dry_run))
+        return file_calls.read_erasure(body)
 
     def check_file(self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]) -> FileCheck:
         """The findings that a job on these uploaded files would report; nothing is queued."""

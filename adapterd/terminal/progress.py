@@ -73,9 +73,16 @@ class JobProgress:
 @contextmanager
 def upload_progress(name: str, *, quiet: bool) -> Iterator[OnBytes]:
     """A progress bar while the block runs; yields the callback that updates it."""
+    with progress_bar(f"upload {name}", quiet=quiet) as on_bytes:
+        yield on_bytes
+
+
+@contextmanager
+def progress_bar(name: str, *, quiet: bool) -> Iterator[OnBytes]:
+    """The same for whatever has a size."""
     console = Console(stderr=True)
     with _make_bars(console, quiet=quiet or not console.is_terminal) as progress:
-        bar = progress.add_task(f"upload {name}", total=None, detail="")
+        bar = progress.add_task(name, total=None, detail="")
         yield lambda sent, size: progress.update(bar, completed=sent, total=max(size, 1))
 
 

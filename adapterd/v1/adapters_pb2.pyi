@@ -19,7 +19,7 @@ class RegisterRequest(_message.Message):
     def __init__(self, metadata: _Optional[_Union[RegisterMetadata, _Mapping]] = ..., chunk: _Optional[_Union[FileChunk, _Mapping]] = ...) -> None: ...
 
 class RegisterMetadata(_message.Message):
-    __slots__ = ("task_id", "head", "labels", "pooling", "promote", "note", "head_settings", "other_base", "left_out")
+    __slots__ = ("task_id", "head", "labels", "pooling", "promote", "note", "head_settings", "other_base", "left_out", "source")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class RegisterMetadata(_message.Message):
     HEAD_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     OTHER_BASE_FIELD_NUMBER: _ClassVar[int]
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     head: str
     labels: _containers.RepeatedScalarFieldContainer[str]
@@ -38,7 +39,8 @@ class RegisterMetadata(_message.Message):
     head_settings: _struct_pb2.Struct
     other_base: bool
     left_out: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, task_id: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pooling: _Optional[str] = ..., promote: _Optional[bool] = ..., note: _Optional[str] = ..., head_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., other_base: _Optional[bool] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
+    source: str
+    def __init__(self, task_id: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pooling: _Optional[str] = ..., promote: _Optional[bool] = ..., note: _Optional[str] = ..., head_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., other_base: _Optional[bool] = ..., left_out: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class FileChunk(_message.Message):
     __slots__ = ("name", "data")

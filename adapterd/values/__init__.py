@@ -30,15 +30,25 @@ from adapterd.values.predictions import (
     TokenLogprob,
     Value,
 )
-from adapterd.values.resources import Alias, AliasEvent, File, ReportLink, Task, Version
+from adapterd.values.resources import (
+    Alias,
+    AliasEvent,
+    AuditEvent,
+    Erasure,
+    File,
+    Lineage,
+    ReportLink,
+    Task,
+    Version,
+)
 from adapterd.values.result import Result
 
 __all__ = [
-    "Alias", "AliasEvent", "Classification", "Completion", "CompletionChunk", "ComposedAdapter",
-    "Embedding", "Entity", "Estimate", "File", "FileCheck", "Finding", "Job", "JobEvent", "Output",
-    "Prediction", "Predictions", "PresetEstimate", "Question", "Relevance", "ReportLink", "Result",
-    "RowError", "Sample", "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob",
-    "Value", "Version",
+    "Alias", "AliasEvent", "AuditEvent", "Classification", "Completion", "CompletionChunk",
+    "ComposedAdapter", "Embedding", "Entity", "Erasure", "Estimate", "File", "FileCheck",
+    "Finding", "Job", "JobEvent", "Lineage", "Output", "Prediction", "Predictions",
+    "PresetEstimate", "Question", "Relevance", "ReportLink", "Result", "RowError", "Sample",
+    "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
 ]  # fmt: skip
 
 #: names of the last release, kept for one more

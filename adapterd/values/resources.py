@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,38 @@ class Version(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage(Result):
+    """How a version came to be: one for each time that its content was published."""
+
+    sequence: int
+    at: float
+    source: str
+    #: who published it: `kind`, `name`, `tenant`, `request_id`, `on_behalf_of`
+    actor: Mapping[str, Any]
+    #: datasets, settings, software and what else is known
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent(Result):
+    """One change of a tenant's state, or an attempt that was refused."""
+
+    sequence: int
+    at: float
+    actor: Mapping[str, Any]
+    action: str
+    target: str
+    task: str
+    outcome: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    reason: str
+    #: the sha256 of `text`, which holds all of it and the hash of the event before
+    hash: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportLink(Result):
     """A URL that opens the report of a version in a browser, without a key, until it expires."""
 
@@ -74,6 +106,23 @@ class AliasEvent(Result):
     action: str
     #: why a promotion was made in spite of the verdict
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure(Result):
+    """What was erased, or would be."""
+
+    tenant: str
+    files: Sequence[str]
+    #: as `mail@3`
+    versions: Sequence[str]
+    aliases: Sequence[str]
+    #: whose samples, reports and checkpoints go
+    jobs: Sequence[str]
+    #: contents, whose bytes go with the next collections unless somebody else needs them
+    num_stored_files: int
+    #: that were written meanwhile, and are there still; erase again
+    num_rows_left: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
-"""An adapter directory as the request stream of Register. Knows no channel.
+"""An adapter's directory or archive as the request stream of Register. Knows no channel.
 
-Only an adapter's own files are sent; other files are only listed by name.
+Of a directory only an adapter's own files are sent, and others are only listed by name; an archive
+is sent as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from adapterd.v1 import adapters_pb2
 
+#: how the names of archives end
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
 _CHUNK_BYTES = 512 * 1024
 _CONFIG = "adapter_config.json"
 #: file names of PEFT, adapterd and AdapterHub, and the pooling files of sentence-transformers
@@ -25,13 +28,13 @@ _MAX_NAME_CHARS = 255
 
 
 def register_requests(
-    metadata: adapters_pb2.RegisterMetadata, directory: Path | None
+    metadata: adapters_pb2.RegisterMetadata, adapter: Path | None
 ) -> Iterator[adapters_pb2.RegisterRequest]:
     """The metadata, then every file in chunks, of which the first has the file's name.
 
     A prompt has no files.
     """
-    files, left_out = _select_files(directory) if directory is not None else ({}, [])
+    files, left_out = _select_files(adapter) if adapter is not None else ({}, [])
     metadata.left_out.extend(left_out[:_MAX_LISTED_NAMES])
     yield adapters_pb2.RegisterRequest(metadata=metadata)
     for name, path in files.items():
@@ -43,11 +46,17 @@ def register_requests(
                 first = ""
 
 
-def _select_files(directory: Path) -> tuple[dict[str, Path], list[str]]:
+def is_archive_name(name: str) -> bool:
+    return name.lower().endswith(ARCHIVES)
+
+
+def _select_files(adapter: Path) -> tuple[dict[str, Path], list[str]]:
     """The files to send by name, and the names of the others; a folder is listed once."""
+    if adapter.is_file():
+        return {_clean_name(adapter.name): adapter}, []
     files: dict[str, Path] = {}
     left_out: list[str] = []
-    for path in sorted(directory.iterdir()):
+    for path in sorted(adapter.iterdir()):
         if not path.is_dir():
             if path.name in _ADAPTER_FILES and path.is_file():
                 files[path.name] = path

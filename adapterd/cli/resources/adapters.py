@@ -9,6 +9,7 @@ import typer
 
 from adapterd.cli.connect import connect
 from adapterd.cli.data_file import read_data_path
+from adapterd.cli.exports.command import export
 from adapterd.cli.options import Json, ProfileName, Promote, Ref, TaskName, Url
 from adapterd.cli.resources.aliases import (
     Number,
@@ -21,6 +22,22 @@ from adapterd.cli.resources.aliases import (
 )
 from adapterd.cli.settings_option import parse_settings
 from adapterd.errors import BadSetting
+
+_Adapter = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="ADAPTER",
+        help="Directory as saved by PEFT, or a zip or tar of it; omit it for a prompt.",
+    ),
+]
+_Source = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="hf:OWNER/NAME@REVISION",
+        help="Let the server import the adapter from its hub.",
+    ),
+]
 
 
 def build() -> typer.Typer:
@@ -56,16 +73,28 @@ def list_versions(
 
 def show(
     ref: Ref,
+    lineage: Annotated[
+        bool,
+        typer.Option("--lineage", help="Show how it came to be, each time it was published."),
+    ] = False,
     url: Url = None,
     profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Show one version."""
     from adapterd.terminal import render
+    from adapterd.terminal.lineage import print_lineages
 
     with connect(url, profile) as client:
         version = client.version(ref)
-    render.print_json(version) if as_json else render.print_version(version)
+        exact = f"{version.task}@{version.version}"
+        lineages = client.lineages(exact) if lineage else []
+    if as_json:
+        render.print_json(lineages if lineage else version)
+    elif lineage:
+        print_lineages(exact, lineages)
+    else:
+        render.print_version(version)
 
 
 def report(
@@ -110,12 +139,8 @@ def _write_page(path: Path, page: str) -> None:
 
 def register(
     task: TaskName,
-    directory: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DIR", help="Adapter directory as saved by PEFT; omit it for a prompt."
-        ),
-    ] = None,
+    adapter: _Adapter = None,
+    source: _Source = "",
     head: Annotated[
         str, typer.Option(help="Head: classify, tag, span, …; default: as in the files.")
     ] = "",
@@ -142,13 +167,16 @@ def register(
     profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
-    """Publish an adapter directory or a prompt as a new version."""
+    """Publish an adapter or a prompt as a new version."""
     from adapterd.terminal import render
 
+    if adapter and source:
+        raise BadSetting(f"Pass either {adapter} or --from {source}.")
     with connect(url, profile) as client:
         version = client.register(
             task,
-            directory,
+            adapter,
+            source=source,
             head=head,
             labels=[label.strip() for label in labels.split(",") if label.strip()],
             pooling=pooling,
@@ -164,26 +192,6 @@ def register(
         ref = f"{version.task}@{version.version}"
         render.print_line(f"identical to {ref}: nothing new was published")
     render.print_version(version)
-
-
-def export(
-    ref: Ref,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Created if it does not exist.")],
-    url: Url = None,
-    profile: ProfileName = None,
-    as_json: Json = False,
-) -> None:
-    """Write a version's files, in PEFT's layout if PEFT supports the adapter kind."""
-    from adapterd.terminal import render
-
-    with connect(url, profile) as client:
-        paths = client.export(ref, directory)
-    if as_json:
-        render.print_json({"ref": ref, "files": [str(path) for path in paths]})
-    else:
-        render.print_line(
-            f"exported {ref} to {directory}: {', '.join(path.name for path in paths)}"
-        )
 
 
 def delete(

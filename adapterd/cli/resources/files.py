@@ -14,7 +14,7 @@ from adapterd.cli.resources.ids import find_file
 
 if TYPE_CHECKING:
     from adapterd.client.client import Client
-    from adapterd.values import File
+    from adapterd.values import Erasure, File
 
 FileOrName = Annotated[
     str, typer.Argument(metavar="FILE", help="Name or id of a stored file, or the id's start.")
@@ -90,18 +90,48 @@ def upload(
 
 
 def delete(
-    file: FileOrName, url: Url = None, profile: ProfileName = None, as_json: Json = False
+    file: FileOrName,
+    with_versions: Annotated[
+        bool,
+        typer.Option(
+            "--with-versions", help="With every version made from it; needs --yes to delete."
+        ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete what --with-versions only lists without it.")
+    ] = False,
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
 ) -> None:
     """Delete a stored file that no queued or running job needs."""
     from adapterd.terminal import render
 
     with connect(url, profile) as client:
         stored = find_file(client, file)
+        if with_versions:
+            _show_erasure(client.erase_file(stored.id, dry_run=not yes), yes, as_json)
+            return
         client.delete_file(stored.id)
     if as_json:
         render.print_json({"deleted": {"file": stored.id}})
     else:
         render.print_line(f"deleted {stored.id} ({stored.filename})")
+
+
+def _show_erasure(erasure: Erasure, is_done: bool, as_json: bool) -> None:
+    from adapterd.terminal import render
+
+    if as_json:
+        render.print_json({**render.to_plain(erasure), "erased": is_done})
+        return
+    facts = {
+        name: ", ".join(getattr(erasure, name)) or None
+        for name in ("files", "versions", "aliases", "jobs")
+    }
+    render.print_facts("deleted" if is_done else "would be deleted", facts)
+    if not is_done:
+        typer.echo("nothing was changed; pass --yes to delete it", err=True)
 
 
 def store_file(client: Client, path: Path, *, quiet: bool, name: str = "") -> tuple[File, bool]:

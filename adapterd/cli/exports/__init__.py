@@ -1,0 +1,1 @@
+"""`adapterd adapters export`: one file for each layout that it writes."""
