@@ -15,3 +15,7 @@ if not Path("/dev/nvidiactl").exists():
 _CONFIG = tempfile.mkdtemp(prefix="adapterd-config-")
 os.environ["XDG_CONFIG_HOME"] = _CONFIG
 atexit.register(shutil.rmtree, _CONFIG, ignore_errors=True)
+
+# PostgreSQL, S3 and proxies before them: nothing starts before a test asks for it
+# PostgreSQL, S3 and proxies before them: nothing starts before a test asks for it
+pytest_plugins = ["tests.services.fixtures", "tests.services.place_fixtures"]

@@ -12,7 +12,10 @@ from adapterd.cli.app import build_command
 
 #: commands that call no server
 LOCAL = {
-    "demo", "keys create", "keys list", "keys revoke", "logout", "profiles", "serve", "settings",
+    "audit head", "audit list", "audit verify", "backup", "collect", "demo", "erase file",
+    "erase tenant", "keys create",
+    "keys list", "keys revoke", "keys rotate-links", "logout",
+    "migrate", "profiles", "restore", "serve", "settings",
     "worker",
 }  # fmt: skip
 #: stores a profile, so it takes none

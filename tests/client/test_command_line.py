@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -392,6 +395,40 @@ def test_keys_are_made_listed_and_revoked_without_a_server(run: Run, tmp_path: P
     assert run("keys", "revoke", made["id"], *file).code == ExitCode.REFUSED
 
 
+def test_without_a_key_file_keys_are_made_listed_and_revoked_in_the_database(
+    run: Run, tmp_path: Path
+) -> None:
+    place = ("--data-dir", tmp_path / "own-data", "--json")
+    made = run("keys", "create", "--tenant", "acme", "--expires-in", "1", *place).json()
+    [listed] = run("keys", "list", *place).json()
+    assert (listed["id"], listed["tenant"]) == (made["id"], "acme")
+    assert listed["expires_at"] > listed["created_at"]
+    assert run("keys", "revoke", made["id"], *place).code == ExitCode.OK
+    assert run("keys", "list", *place).json() == []
+    assert run("keys", "revoke", made["id"], *place).code == ExitCode.REFUSED
+
+
+def test_the_audit_log_is_listed_and_verified_without_a_server(run: Run, tmp_path: Path) -> None:
+    place = ("--data-dir", tmp_path / "own-data")
+    made = run("keys", "create", "--tenant", "acme", "--json", *place).json()
+    heads = tmp_path / "heads.json"
+    heads.write_text(run("audit", "head", "--json", *place).out)
+    run("keys", "revoke", made["id"], *place)
+    assert [line.split("\t")[2] for line in run("audit", "list", *place).out.splitlines()] == [
+        "action", "key.create", "key.revoke",
+    ]  # fmt: skip
+    rows = run("audit", "list", "--json", *place).out.splitlines()
+    digest = hashlib.sha256(rows[0].encode()).hexdigest()
+    assert json.loads(rows[1])["previous"] == digest
+    assert json.loads(rows[1])["actor"]["kind"] == "operator"
+    assert run("audit", "verify", "--heads", heads, *place).code == ExitCode.OK
+    with closing(sqlite3.connect(tmp_path / "own-data/adapterd.db")) as database, database:
+        database.execute("DELETE FROM audit_event WHERE sequence = 2")
+    ran = run("audit", "verify", *place)
+    assert ran.code == ExitCode.FAILED
+    assert "tenant acme, row 2: the head of the chain is row 2, but row 1 is the last" in ran.out
+
+
 def test_a_key_is_the_only_line_on_stdout(run: Run, tmp_path: Path) -> None:
     ran = run("keys", "create", "--keys-file", tmp_path / "keys.jsonl")
     assert ran.out.startswith("adk_")
@@ -448,3 +485,27 @@ def test_settings_read_as_plain_values() -> None:
     }
     with pytest.raises(BadSetting, match="NAME=VALUE"):
         parse_settings(["rank"])
+
+
+def test_a_version_is_shown_with_its_lineage(run: Run, task: str) -> None:
+    shown = run("adapters", "show", f"{task}@1", "--lineage").out
+    assert f"{task}@1, lineage 1 of" in shown
+    for name in ("published", "source", "base", "seeds", "train rows"):
+        assert name in shown
+    lineage, *_ = run("adapters", "show", f"{task}@1", "--lineage", "--json").json()
+    assert lineage["source"] == "training"
+
+
+def test_a_file_is_deleted_with_its_versions_only_when_confirmed(
+    run: Run, tmp_path: Path, rows: Path
+) -> None:
+    own = tmp_path / "erased.csv"
+    own.write_text(rows.read_text().replace("number 7", "number seven"))
+    run("train", "erased", "--data", own, "--head", "classify", "--set", "epochs=1")
+    [file] = [f for f in run("files", "list", "--json").json() if f["filename"] == "erased.csv"]
+    told = run("files", "delete", file["id"], "--with-versions")
+    assert "erased@1" in told.out
+    assert "nothing was changed; pass --yes" in told.err
+    done = run("files", "delete", file["id"], "--with-versions", "--yes", "--json").json()
+    assert (done["erased"], done["versions"]) == (True, ["erased@1"])
+    assert run("adapters", "show", "erased@1").code == ExitCode.NOT_FOUND

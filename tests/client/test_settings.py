@@ -12,7 +12,7 @@ from adapterd.settings import (
     environment_without_settings,
     is_loopback,
 )
-from server.config import CLIENT_VARIABLES
+from server.settings_sources import CLIENT_VARIABLES
 from tests.architecture.sources import ROOT
 
 

@@ -20,11 +20,11 @@ from engine.testing.fake_engine import write_fake_adapter
 from tests.client.conftest import RunningServer
 
 PUBLIC = {
-    "Alias", "AliasEvent", "Classification", "Completion", "CompletionChunk", "ComposedAdapter",
-    "Embedding", "Entity", "Estimate", "File", "FileCheck", "Finding", "Job", "JobEvent", "Output",
-    "Prediction", "Predictions", "PresetEstimate", "Question", "Relevance", "ReportLink", "Result",
-    "RowError", "Sample", "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob",
-    "Value", "Version",
+    "Alias", "AliasEvent", "AuditEvent", "Classification", "Completion", "CompletionChunk",
+    "ComposedAdapter", "Embedding", "Entity", "Erasure", "Estimate", "File", "FileCheck",
+    "Finding", "Job", "JobEvent", "Lineage", "Output", "Prediction", "Predictions",
+    "PresetEstimate", "Question", "Relevance", "ReportLink", "Result", "RowError", "Sample",
+    "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
 }  # fmt: skip
 RENAMED = {
     "Composed": values.ComposedAdapter,

@@ -253,7 +253,7 @@ def test_a_file_that_changed_since_it_was_published_is_never_served(make_engine:
     path = str(directory / "adapter_model.safetensors")
     files = [port.File(role="adapter", path=path, sha256="0" * 64)]
     refusal = under_test.refusal(port.Load(digest="x", semantics=semantics, files=files))
-    assert refusal.code == "bad_adapter"
+    assert refusal.code == "wrong_content"
     assert "sha256" in refusal.message
 
 

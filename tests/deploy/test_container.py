@@ -17,10 +17,17 @@ from tests.architecture.sources import PACKAGES, project_file
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "docker-compose.yml").read_text())
+SHARED_NAME = "docker-compose.shared.yml"
+SHARED = yaml.safe_load((ROOT / "deploy" / SHARED_NAME).read_text())
+#: what is added to the first file
 VARIANTS = {
     path.name: yaml.safe_load(path.read_text())
     for path in sorted((ROOT / "deploy").glob("docker-compose.*.yml"))
+    if path.name != SHARED_NAME
 }
+#: what stands alone
+WHOLE = {"docker-compose.yml": COMPOSE, SHARED_NAME: SHARED}
+FILES = {**WHOLE, **VARIANTS}
 EXTRAS = set(project_file()["project"]["optional-dependencies"])
 
 
@@ -96,12 +103,15 @@ def test_the_container_is_probed_on_the_port_that_has_no_tls() -> None:
     assert int(probe) == Settings.model_fields["metrics_port"].default
 
 
-@pytest.mark.parametrize("name", ["docker-compose.yml", *VARIANTS])
+@pytest.mark.parametrize("name", FILES)
 def test_compose_passes_arguments_and_settings_that_exist(name: str) -> None:
     arguments = set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
-    for service in (VARIANTS.get(name) or COMPOSE)["services"].values():
+    for service in FILES[name]["services"].values():
         assert set(service.get("build", {}).get("args", {})) <= arguments
-        variables = {key.removeprefix("ADAPTERD_") for key in service.get("environment", {})}
+        if service.get("image", "adapterd") != "adapterd":
+            continue  # not ours
+        keys = [key for key in service.get("environment", {}) if not key.startswith("AWS_")]
+        variables = {key.removeprefix("ADAPTERD_") for key in keys}
         assert {each.lower() for each in variables} <= set(Settings.model_fields)
 
 
@@ -112,7 +122,7 @@ def test_a_variant_changes_services_that_there_are(name: str) -> None:
     assert f"#   {name} " in main
 
 
-@pytest.mark.parametrize("name", ["docker-compose.yml", *VARIANTS])
+@pytest.mark.parametrize("name", FILES)
 def test_every_command_in_a_compose_file_names_files_that_exist(name: str) -> None:
     text = (ROOT / "deploy" / name).read_text()
     files = re.findall(r"-f (\S+)", text)
@@ -120,11 +130,50 @@ def test_every_command_in_a_compose_file_names_files_that_exist(name: str) -> No
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
-def test_every_volume_is_declared_or_lies_beside_its_file() -> None:
-    for service in COMPOSE["services"].values():
-        for volume in service["volumes"]:
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_volume_is_declared_or_lies_beside_its_file(name: str) -> None:
+    for service in WHOLE[name]["services"].values():
+        for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
-            assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).is_file()
+            is_given = volume.startswith("${")
+            declared = source in WHOLE[name]["volumes"]
+            assert is_given or declared or (ROOT / "deploy" / source).is_file()
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_service_that_one_waits_for_is_in_the_file(name: str) -> None:
+    services = WHOLE[name]["services"]
+    waited_for = {each for service in services.values() for each in service.get("depends_on", {})}
+    assert waited_for
+    assert waited_for <= set(services)
+
+
+def test_servers_that_share_a_state_have_everything_in_common_but_their_own_folder() -> None:
+    services = SHARED["services"]
+    users = [services[name] for name in ("first", "second", "worker", "migrate", "backup")]
+    common = services["first"]["environment"]
+    assert all(common.items() <= service["environment"].items() for service in users)
+    folders = [service["volumes"][0] for service in users[:3]]
+    assert len(set(folders)) == 3
+    values = {
+        key.removeprefix("ADAPTERD_").lower(): value
+        for key, value in common.items()
+        if key.startswith("ADAPTERD_")
+    }
+    chosen = Settings(**{**values, "host": "0.0.0.0"})
+    assert chosen.require_keys
+    assert chosen.keys_file is None
+    assert chosen.database_url is not None
+    assert not chosen.train
+    bucket = services["bucket"]["command"][-1].partition("/")[2]
+    assert (chosen.blobs_url or "").startswith(f"s3://{bucket}/")
+
+
+def test_each_server_tells_clients_the_grpc_port_that_is_published_for_it() -> None:
+    second = SHARED["services"]["second"]
+    published = {port.rpartition(":")[2]: port for port in second["ports"]}
+    grpc = published[str(Settings.model_fields["grpc_port"].default)].rpartition(":")[0]
+    assert second["environment"]["ADAPTERD_GRPC_ADDRESS"] == grpc
 
 
 def test_a_worker_starts_with_its_profile_alone_on_the_server_s_data() -> None:
@@ -154,15 +203,17 @@ def test_the_tls_variant_sets_a_certificate_and_its_key() -> None:
 
 
 def test_every_extra_that_the_container_files_name_exists() -> None:
-    texts = [DOCKERFILE, *((ROOT / "deploy" / name).read_text() for name in VARIANTS)]
+    names = ("Dockerfile", SHARED_NAME, *VARIANTS)
+    texts = [(ROOT / "deploy" / name).read_text() for name in names]
     named = re.findall(r"EXTRAS[=:-]+ ?(?:\$\{EXTRAS-)?([a-z,]+)", " ".join(texts))
     assert named
     assert {extra for each in named for extra in each.split(",")} <= EXTRAS
 
 
 def test_the_container_gets_longer_to_stop_than_the_server_takes_to_drain() -> None:
-    grace = int(COMPOSE["services"]["adapterd"]["stop_grace_period"].removesuffix("s"))
-    assert grace > Settings.model_fields["drain_s"].default
+    for service in (COMPOSE["services"]["adapterd"], SHARED["services"]["first"]):
+        grace = int(service["stop_grace_period"].removesuffix("s"))
+        assert grace > Settings.model_fields["drain_s"].default
 
 
 def test_prometheus_scrapes_the_metrics_port_by_the_name_of_its_service() -> None:
@@ -174,6 +225,8 @@ def test_prometheus_scrapes_the_metrics_port_by_the_name_of_its_service() -> Non
 
 
 @pytest.mark.survival("H9")
-def test_compose_publishes_on_loopback_only() -> None:
-    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+@pytest.mark.parametrize("name", WHOLE)
+def test_compose_publishes_on_loopback_only(name: str) -> None:
+    services = WHOLE[name]["services"].values()
+    ports = [port for service in services for port in service.get("ports", [])]
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []

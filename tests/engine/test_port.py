@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine import port
-from engine.errors import ERRORS, EngineError, NotLoaded
+from engine.errors import ERRORS, EngineError, NotExportable, NotLoaded
 
 SITE = port.Site(name="layer.0", layer=0, in_features=4, out_features=8)
 SAMPLES: dict[type, Any] = {
@@ -115,4 +115,5 @@ def test_every_engine_error_crosses_the_port_under_its_own_code() -> None:
         return {error}.union(*(family(child) for child in error.__subclasses__()))
 
     ours = {error for error in family(EngineError) if error.__module__ == "engine.errors"}
-    assert set(ERRORS.values()) == ours
+    # an export is made from files, without a port
+    assert set(ERRORS.values()) == ours - {NotExportable}

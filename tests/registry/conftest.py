@@ -1,4 +1,4 @@
-"""One registry per test: the embedded one and the one in memory, which must not differ."""
+"""One registry per test, over each storage; and one over a directory, for what only that has."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from pathlib import Path
 import pytest
 
 from adapters_registry.registry import Registry
-from adapters_registry.testing import memory_registry
+from tests.services.place import Place
 
 
-@pytest.fixture(params=["embedded", "memory"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
-    folder = tmp_path / "registry"
-    opened = Registry.open(folder) if request.param == "embedded" else memory_registry(folder)
+@pytest.fixture
+def registry(place: Place) -> Iterator[Registry]:
+    opened = place.open_registry()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def elsewhere(place: Place) -> Iterator[Registry]:
+    """Another server over the storage of `registry`."""
+    opened = place.open_registry("two")
     yield opened
     opened.close()
 

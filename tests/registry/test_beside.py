@@ -7,6 +7,7 @@ import pytest
 from adapters_registry.errors import BlobMissing
 from adapters_registry.registry import Registry
 from tests.registry.build import publish
+from tests.registry.collect import collect, is_tidy
 
 REPORT = {"report": b'{"accuracy": 1}'}
 
@@ -30,19 +31,21 @@ def test_the_same_content_published_again_keeps_the_first_document(registry: Reg
     assert registry.beside(again, "report") == REPORT["report"]
 
 
-def test_it_stays_through_a_sweep_and_goes_with_the_version(registry: Registry) -> None:
+def test_it_stays_through_a_collection_and_goes_with_the_version(registry: Registry) -> None:
     publish(registry, value=1)
     version = publish(registry, value=2, beside=REPORT)
-    assert registry.sweep().clean
+    assert collect(registry) == set()
     assert registry.beside(version, "report") == REPORT["report"]
     registry.delete_version("acme", "mail", 2)
     assert registry.beside(version, "report") is None
-    assert registry.sweep().clean
+    collect(registry)
+    assert is_tidy(registry)
 
 
 def test_it_goes_with_the_task(registry: Registry) -> None:
     version = publish(registry, beside=REPORT)
     registry.delete_task("acme", "mail")
-    assert registry.sweep().clean
+    collect(registry)
+    assert is_tidy(registry)
     with pytest.raises(BlobMissing):
         registry.files(version)

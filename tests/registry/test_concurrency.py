@@ -1,24 +1,25 @@
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters_registry.errors import AliasMoved, RegistryError, UnknownTask, UnknownVersion
+from adapters_registry.errors import AliasMoved, RegistryError, UnknownVersion
 from adapters_registry.index.sql_index import SqlIndex
-from adapters_registry.port import Blob
 from adapters_registry.registry import Registry
-from adapters_registry.storage.cache import ResolveCache
-from adapters_registry.testing import MemoryBlobs, MemoryIndex
-from adapters_registry.values import AliasEvent, Changes, Version
-from tests.registry.build import publish
+from adapters_registry.storage import blob_table
+from adapters_registry.storage.blobs import Blob, Blobs
+from adapters_registry.storage.disk import Disk
+from adapters_registry.storage.shared_state import SharedState
+from adapters_registry.values import AliasEvent, Changes
+from tests.registry.build import config, lora, publish
+from tests.registry.collect import collect, is_tidy
+from tests.services.place import Place
 
 NOTHING = Changes(sequence=0, tasks=[])
 
@@ -64,254 +65,143 @@ def test_one_fence_used_at_once_publishes_once(registry: Registry) -> None:
 
 
 @pytest.mark.survival("G8")
-def test_publishing_and_deleting_the_same_content_at_once_never_loses_a_file(
+def test_publishing_and_collecting_the_same_content_at_once_never_loses_a_file(
     registry: Registry,
 ) -> None:
     publish(registry, value=0)
     for _ in range(8):
         number = publish(registry, value=1).number
-        together(
-            lambda: publish(registry, task="other", value=1),
-            lambda n=number: registry.delete_version("acme", "mail", n),  # type: ignore[misc]
-        )
-        assert registry.files(registry.resolve("acme", "other"))
+
+        def delete(number: int = number) -> None:
+            registry.delete_version("acme", "mail", number)
+            collect(registry)
+
+        together(lambda: publish(registry, task="other", value=1), delete)
+        files = registry.files(registry.resolve("acme", "other"))
+        assert all(path.exists() for _, path, _ in files)
         registry.delete_task("acme", "other")
 
 
 @pytest.mark.survival("G8")
-def test_a_file_deleted_while_it_is_published_is_stored_again(tmp_path: Path) -> None:
-    class Deleting(MemoryBlobs):
-        """Loses what it stored, as if another process deleted it, the first few times."""
-
-        num_losses = 3
-
-        def put(self, source: Path) -> Blob:
-            blob = super().put(source)
-            if self.num_losses:
-                self.num_losses -= 1
-                self.delete(blob.sha256)
-            return blob
-
-    registry = Registry(MemoryIndex(), Deleting(tmp_path / "blobs"), tmp_path / "staging")
-    assert registry.files(publish(registry))
+def test_a_file_collected_while_it_is_published_is_stored_again(place: Place) -> None:
+    state = place.open()
+    registry = Registry(replace(state, blobs=LosingBlobs.over(state)))
+    assert all(path.exists() for _, path, _ in registry.files(publish(registry)))
+    assert is_tidy(registry)
+    registry.close()
 
 
-def test_two_openings_of_one_directory_see_each_other_at_once(tmp_path: Path) -> None:
-    one, two = Registry.open(tmp_path), Registry.open(tmp_path)
-    publish(one, value=1)
-    publish(two, value=2)
-    for number, (writer, reader) in {2: (one, two), 1: (two, one)}.items():
+class LosingBlobs(Blobs):
+    """Loses what it stored, as if another process collected it, the first few times."""
+
+    num_losses = 3
+
+    @classmethod
+    def over(cls, state: SharedState) -> LosingBlobs:
+        blobs = state.blobs
+        return cls(state.database, blobs.store, blobs._incoming, Disk(), blobs.cache)
+
+    def put(self, source: Path) -> Blob:
+        blob = super().put(source)
+        if self.num_losses:
+            self.num_losses -= 1
+            with self.database.write() as db:
+                row = blob_table.find(db, blob.sha256)
+                assert row is not None
+                assert blob_table.remove(db, row)
+            self.store.delete(row.object)
+        return blob
+
+
+def test_two_servers_of_one_storage_see_each_other_at_once(
+    registry: Registry, elsewhere: Registry
+) -> None:
+    publish(registry, value=1)
+    publish(elsewhere, value=2)
+    for number, (writer, reader) in {2: (registry, elsewhere), 1: (elsewhere, registry)}.items():
         assert reader.resolve("acme", "mail").number == 3 - number
         writer.promote("acme", "mail", number)
         assert reader.resolve("acme", "mail").number == number
-    one.close()
-    two.close()
 
 
-def test_an_alias_that_moves_all_the_time_always_resolves(embedded: Registry) -> None:
-    publish(embedded, value=1)
-    publish(embedded, value=2)
+def test_files_published_on_one_server_are_read_on_another(
+    registry: Registry, elsewhere: Registry
+) -> None:
+    version = publish(registry)
+    there = elsewhere.files(elsewhere.resolve("acme", "mail"))
+    assert [path.read_bytes() for _, path, _ in there] == [lora(), config()]
+    assert [sha256 for _, _, sha256 in there] == [file.sha256 for file in version.manifest.files]
+
+
+def test_an_alias_that_moves_all_the_time_always_resolves(registry: Registry) -> None:
+    publish(registry, value=1)
+    publish(registry, value=2)
     stop = threading.Event()
 
     def move() -> None:
         while not stop.is_set():
             for number in (2, 1):
-                embedded.promote("acme", "mail", number)
+                registry.promote("acme", "mail", number)
 
     mover = threading.Thread(target=move)
     mover.start()
     try:
-        numbers = {embedded.resolve("acme", "mail").number for _ in range(500)}
+        numbers = {registry.resolve("acme", "mail").number for _ in range(500)}
     finally:
         stop.set()
         mover.join()
     assert numbers <= {1, 2}
 
 
-@pytest.mark.survival("G6")
-def test_a_repeated_resolve_asks_the_database_nothing(embedded: Registry) -> None:
-    publish(embedded)
-    first = embedded.resolve("acme", "mail")
-    assert embedded.resolve("acme", "mail") is first
-
-
-@pytest.mark.survival("C7")
-def test_the_cache_is_bounded_and_one_tenants_refs_push_out_no_others(embedded: Registry) -> None:
-    publish(embedded)
-    version = embedded.resolve("acme", "mail")
-    cache = ResolveCache(max_entries=10)
-    looks = list[str]()
-
-    def looked(ref: str) -> Version:
-        looks.append(ref)
-        return version
-
-    def resolve(tenant: str, ref: str) -> None:
-        cache.resolve((tenant, ref), 1, lambda _: NOTHING, lambda: looked(ref))
-
-    for number in range(4):
-        resolve("acme", f"a{number}")
-    for number in range(100):
-        resolve("globex", f"g{number}")
-    assert cache.num_entries == 10
-    del looks[:]
-    for number in range(4):
-        resolve("acme", f"a{number}")
-    assert looks == []
-
-
-def test_a_write_of_one_task_leaves_what_is_known_of_another(embedded: Registry) -> None:
-    publish(embedded)
-    first = embedded.resolve("acme", "mail")
-    publish(embedded, task="other")
-    publish(embedded, tenant="globex")
-    assert embedded.resolve("acme", "mail") is first
-
-
-def test_what_another_process_writes_of_one_task_leaves_what_is_known_of_another(
-    embedded: Registry, tmp_path: Path
-) -> None:
-    elsewhere = Registry.open(tmp_path / "registry")
-    publish(embedded)
-    publish(embedded, task="other")
-    kept, moved = embedded.resolve("acme", "mail"), embedded.resolve("acme", "other")
-    publish(elsewhere, task="other", value=2, promote=True)
-    assert embedded.resolve("acme", "mail") is kept
-    assert embedded.resolve("acme", "other").number == moved.number + 1
-    elsewhere.close()
-
-
-@pytest.mark.survival("G6")
-def test_refs_stay_known_while_other_tasks_are_registered_all_the_time(
-    embedded: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(embedded)
-    embedded.resolve("acme", "mail")
-    looks = list[str]()
-    find = SqlIndex.find_aliased
-
-    def counting(index: SqlIndex, tenant: str, task: str, alias: str) -> Version | None:
-        looks.append(task)
-        return find(index, tenant, task, alias)
-
-    monkeypatch.setattr(SqlIndex, "find_aliased", counting)
-    for number in range(10):
-        publish(embedded, task=f"new{number}")
-        embedded.resolve("acme", "mail")
-    assert looks == []
-
-
-@pytest.mark.parametrize("ref", ["mail", "mail@1", "mail@production"])
-def test_every_ref_of_a_task_is_looked_up_again_once_it_changed(
-    embedded: Registry, ref: str
-) -> None:
-    publish(embedded)
-    publish(embedded, value=2)
-    first = embedded.resolve("acme", ref)
-    embedded.promote("acme", "mail", 2)
-    assert embedded.resolve("acme", ref) is not first
-
-
-def test_a_task_that_is_deleted_and_made_anew_is_not_taken_for_the_old_one(
-    embedded: Registry, tmp_path: Path
-) -> None:
-    elsewhere = Registry.open(tmp_path / "registry")
-    publish(embedded)
-    old = embedded.resolve("acme", "mail")
-    elsewhere.delete_task("acme", "mail")
-    with pytest.raises(UnknownTask):
-        embedded.resolve("acme", "mail")
-    publish(elsewhere, value=3)
-    assert embedded.resolve("acme", "mail").number == old.number + 1
-    elsewhere.close()
-
-
-@pytest.mark.survival("G8")
-def test_an_index_of_an_earlier_release_counts_changes_from_its_opening_on(tmp_path: Path) -> None:
-    registry = Registry.open(tmp_path)
-    publish(registry)
-    registry.close()
-    with closing(sqlite3.connect(tmp_path / "registry.db")) as database:
-        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (name,) in names:
-            database.execute(f"DROP TRIGGER {name}")
-        database.execute("DROP TABLE task_change")
-    one, two = Registry.open(tmp_path), Registry.open(tmp_path)
-    assert two.resolve("acme", "mail").number == 1
-    publish(one, value=2, promote=True)
-    assert two.resolve("acme", "mail").number == 2
-    one.close()
-    two.close()
-
-
-def test_an_answer_that_was_read_before_a_write_is_not_kept(embedded: Registry) -> None:
-    """Whatever order two slow threads come back in."""
-    publish(embedded)
-    old, cache = embedded.resolve("acme", "mail"), ResolveCache(max_entries=10)
-    new = replace(old, number=2)
-    changed = Changes(sequence=2, tasks=[("acme", "mail")])
-
-    def slow() -> Version:
-        # meanwhile the task changed, another call saw it, and a third read the old generation
-        for generation in (2, 1):
-            cache.resolve(("acme", "other"), generation, lambda _: changed, lambda: new)
-        return old
-
-    assert cache.resolve(("acme", "mail"), 1, lambda _: NOTHING, slow) is old
-    assert cache.resolve(("acme", "mail"), 2, lambda _: changed, lambda: new) is new
-
-
 @pytest.mark.parametrize("change", ["promote", "rollback", "delete"])
 def test_what_another_process_changed_is_seen_at_once(
-    embedded: Registry, tmp_path: Path, change: str
+    registry: Registry, elsewhere: Registry, change: str
 ) -> None:
-    elsewhere = Registry.open(tmp_path / "registry")
-    publish(embedded)
-    publish(embedded, value=2)
-    assert embedded.resolve("acme", "mail").number == 1
+    publish(registry)
+    publish(registry, value=2)
+    assert registry.resolve("acme", "mail").number == 1
     elsewhere.promote("acme", "mail", 2)
-    assert embedded.resolve("acme", "mail").number == 2
+    assert registry.resolve("acme", "mail").number == 2
     if change == "rollback":
         elsewhere.rollback("acme", "mail")
-        assert embedded.resolve("acme", "mail").number == 1
+        assert registry.resolve("acme", "mail").number == 1
     if change == "delete":
-        assert embedded.resolve("acme", "mail@1").number == 1
+        assert registry.resolve("acme", "mail@1").number == 1
         elsewhere.delete_version("acme", "mail", 1)
         with pytest.raises(UnknownVersion):
-            embedded.resolve("acme", "mail@1")
-    elsewhere.close()
+            registry.resolve("acme", "mail@1")
 
 
 def test_a_promotion_costs_the_same_however_often_the_alias_moved(
-    embedded: Registry, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is read that grows with the history, while all other writers wait."""
     for value in (1, 2):
-        publish(embedded, value=value)
-    embedded.promote("acme", "mail", 2)
+        publish(registry, value=value)
+    registry.promote("acme", "mail", 2)
 
     def fail(*_: object) -> None:
         raise AssertionError("the history was read")
 
     with monkeypatch.context() as patched:
         patched.setattr(SqlIndex, "list_events", fail)
-        embedded.promote("acme", "mail", 1)
-    assert [event.sequence for event in embedded.history("acme", "mail")] == [1, 2, 3]
+        registry.promote("acme", "mail", 1)
+    assert [event.sequence for event in registry.history("acme", "mail")] == [1, 2, 3]
 
 
 def test_a_rollback_beside_a_promotion_goes_back_from_where_the_alias_is(
-    embedded: Registry, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in (1, 2, 3):
-        publish(embedded, value=value)
-    embedded.promote("acme", "mail", 2)
+        publish(registry, value=value)
+    registry.promote("acme", "mail", 2)
     moves, listed = [3], SqlIndex.list_events
 
     def meanwhile(index: SqlIndex, *names: str) -> Sequence[AliasEvent]:
         found = listed(index, *names)
         if moves:
-            embedded.promote("acme", "mail", moves.pop())
+            registry.promote("acme", "mail", moves.pop())
         return found
 
     monkeypatch.setattr(SqlIndex, "list_events", meanwhile)
-    assert embedded.rollback("acme", "mail").version == 2
+    assert registry.rollback("acme", "mail").version == 2

@@ -4,15 +4,27 @@ import pytest
 
 from adapters_registry.errors import BlobMissing, UnknownTask, UnknownVersion, VersionInUse
 from adapters_registry.registry import Registry
+from adapters_registry.values import Version
 from tests.registry.build import publish
+from tests.registry.collect import collect, is_tidy, list_contents
 
 
-def test_a_deleted_version_is_gone_with_its_files(registry: Registry) -> None:
+def test_a_deleted_version_is_gone(registry: Registry) -> None:
     publish(registry, value=1)
-    second = publish(registry, value=2)
+    publish(registry, value=2)
     registry.delete_version("acme", "mail", 2)
     with pytest.raises(UnknownVersion):
         registry.resolve("acme", "mail@2")
+
+
+def test_the_files_of_a_deleted_version_stay_until_they_are_collected(registry: Registry) -> None:
+    publish(registry, value=1)
+    second = publish(registry, value=2)
+    stored = list_contents(registry)
+    registry.delete_version("acme", "mail", 2)
+    assert list_contents(registry) == stored
+    # the configuration is that of the first version too
+    assert collect(registry) == {sha256_of(second, "adapter")}
     with pytest.raises(BlobMissing):
         registry.files(second)
 
@@ -36,6 +48,7 @@ def test_files_that_another_version_shares_stay(registry: Registry) -> None:
     publish(registry, task="one", value=1)
     keeper = publish(registry, task="two", value=1, tenant="other")
     registry.delete_task("acme", "one")
+    assert collect(registry) == set()
     assert all(path.exists() for _, path, _ in registry.files(keeper))
 
 
@@ -66,8 +79,25 @@ def test_deleting_an_unknown_task_is_not_found(registry: Registry) -> None:
         registry.delete_task("acme", "mail")
 
 
-def test_a_tidy_registry_has_nothing_to_sweep(registry: Registry) -> None:
+def test_nothing_is_stored_but_what_versions_name(registry: Registry) -> None:
     publish(registry, value=1)
     publish(registry, value=2)
+    assert is_tidy(registry)
     registry.delete_version("acme", "mail", 2)
-    assert registry.sweep().clean
+    collect(registry)
+    assert is_tidy(registry)
+
+
+def sha256_of(version: Version, role: str) -> str:
+    return next(file.sha256 for file in version.manifest.files if file.role == role)
+
+
+def test_a_task_whose_last_version_was_deleted_is_in_nobodys_way(registry: Registry) -> None:
+    publish(registry)
+    publish(registry, task="other")
+    registry.delete_alias("acme", "mail", "production")
+    registry.delete_version("acme", "mail", 1)
+    assert [task.name for task in registry.tasks("acme")] == ["other"]
+    with pytest.raises(UnknownTask):
+        registry.task("acme", "mail")
+    assert publish(registry, value=2).number == 2

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-
 from adapters_registry.registry import Registry
 from tests.registry.build import publish
 
@@ -24,15 +21,3 @@ def test_a_deleted_task_takes_its_reasons_along(registry: Registry) -> None:
     registry.delete_task("acme", "mail")
     publish(registry, value=3)
     assert [event.reason for event in registry.history("acme", "mail")] == [""]
-
-
-def test_an_index_of_an_earlier_release_gets_the_table(tmp_path: Path) -> None:
-    Registry.open(tmp_path).close()
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
-        connection.execute("DROP TABLE alias_reason")
-    registry = Registry.open(tmp_path)
-    publish(registry, value=1)
-    publish(registry, value=2)
-    registry.promote("acme", "mail", 2, reason="new labels")
-    assert registry.history("acme", "mail")[1].reason == "new labels"
-    registry.close()

@@ -1,21 +1,19 @@
-"""Random operations on the registry against a model of dictionaries."""
+"""Random operations on two servers of one registry against a model of dictionaries."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from adapters_registry.errors import NothingToRollBack, UnknownTask, UnknownVersion, VersionInUse
-from adapters_registry.registry import Registry
-from adapters_registry.testing import memory_registry
 from tests.registry.build import publish
+from tests.registry.collect import collect, is_tidy
+from tests.services.place import Place
 
 TASKS = st.sampled_from([("acme", "mail"), ("acme", "tags"), ("other", "mail")])
 NUMBERS = st.integers(1, 5)
@@ -25,20 +23,17 @@ ALIASES = st.sampled_from(["production", "canary"])
 class Model(RuleBasedStateMachine):
     """`versions`: number -> content; `stack`: the way an alias came, its current version last."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
-        self.registry = self.open()
+        self.place = place
+        self.registry, self.other = place.open_registry("one"), place.open_registry("two")
         self.versions: dict[tuple[str, str], dict[int, int]] = {}
         self.stacks: dict[tuple[str, str, str], list[int]] = {}
         self.taken: dict[tuple[str, str], int] = {}
 
-    def open(self) -> Registry:
-        return Registry.open(self.directory)
-
     def teardown(self) -> None:
         self.registry.close()
-        shutil.rmtree(self.directory)
+        self.other.close()
 
     def point(self, task: tuple[str, str], alias: str, number: int) -> None:
         stack = self.stacks.setdefault((*task, alias), [])
@@ -106,40 +101,38 @@ class Model(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.registry.close()
-        self.registry = self.open()
+        self.registry = self.place.open_registry("one")
+
+    @rule()
+    def change_servers(self) -> None:
+        self.registry, self.other = self.other, self.registry
 
     @invariant()
     def names_resolve_as_in_the_model(self) -> None:
         for task, mine in self.versions.items():
             assert [v.number for v in self.registry.versions(*task)] == sorted(mine)
         for (tenant, task_name, alias), stack in self.stacks.items():
-            assert self.registry.resolve(tenant, f"{task_name}@{alias}").number == stack[-1]
+            for server in (self.registry, self.other):
+                assert server.resolve(tenant, f"{task_name}@{alias}").number == stack[-1]
 
     @invariant()
     def every_file_is_there_and_none_is_left_over(self) -> None:
         for task in self.versions:
             assert all(self.registry.files(version) for version in self.registry.versions(*task))
-        assert self.registry.sweep().clean
-
-
-class MemoryModel(Model):
-    """The same for the registry in memory, which cannot be reopened."""
-
-    def open(self) -> Registry:
-        return memory_registry(self.directory)
-
-    def reopen(self) -> None:
-        """Nothing would be left."""
+        collect(self.registry)
+        assert is_tidy(self.registry)
 
 
 BOUNDS: dict[str, Any] = {
     "stateful_step_count": 20,
     "deadline": None,
     "derandomize": True,
-    "suppress_health_check": [HealthCheck.too_slow],
+    "suppress_health_check": list(HealthCheck),
 }
 
-TestEmbedded = Model.TestCase
-TestEmbedded.settings = settings(max_examples=12, **BOUNDS)
-TestMemory = MemoryModel.TestCase
-TestMemory.settings = settings(max_examples=40, **BOUNDS)
+
+def test_the_registry_does_what_the_model_does(new_place: Callable[[], Place]) -> None:
+    num_examples = 4 if new_place().is_shared else 8
+    run_state_machine_as_test(
+        lambda: Model(new_place()), settings=settings(max_examples=num_examples, **BOUNDS)
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from adapters_registry.errors import (
     BlobCorrupt,
@@ -26,6 +26,7 @@ from adapters_registry.errors import (
 from adapters_registry.registry import Registry
 from adapters_registry.storage.disk import Disk
 from tests.registry.build import publish
+from tests.registry.collect import collect, is_tidy, remove_orphans
 
 
 class FailingDisk(Disk):
@@ -50,16 +51,16 @@ class FailingDisk(Disk):
         self._fail("sync")
         super().sync(file)
 
-    def rename(self, source: Path, target: Path) -> None:
-        self._fail("rename")
-        super().rename(source, target)
+    def link(self, source: Path, target: Path) -> None:
+        self._fail("link")
+        super().link(source, target)
 
     def sync_directory(self, path: Path) -> None:
         self._fail("sync_directory")
         super().sync_directory(path)
 
 
-CALLS = ["make_directory", "append", "sync", "rename", "sync_directory"]
+CALLS = ["make_directory", "append", "sync", "link", "sync_directory"]
 NUMBERS = {errno.ENOSPC: StorageFull, errno.EROFS: StorageReadOnly, errno.EIO: StorageError}
 
 
@@ -80,7 +81,9 @@ def test_a_failing_disk_is_a_typed_error_and_the_registry_goes_on(
     assert list((tmp_path / "data/staging").iterdir()) == []
     disk.armed = False
     assert publish(registry, value=2).number == 2
-    assert registry.sweep().clean
+    remove_orphans(registry)
+    collect(registry)
+    assert is_tidy(registry)
     registry.close()
 
 
@@ -93,27 +96,30 @@ def test_files_and_directories_are_synced_before_the_database_says_so(tmp_path: 
             steps.append("sync")
             super().sync(file)
 
-        def rename(self, source: Path, target: Path) -> None:
-            steps.append("rename")
-            super().rename(source, target)
+        def link(self, source: Path, target: Path) -> None:
+            steps.append("link")
+            super().link(source, target)
 
         def sync_directory(self, path: Path) -> None:
             steps.append(f"sync {'shard' if len(path.name) == 2 else 'parent'}")
             super().sync_directory(path)
 
+    def note_commit(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes"):
+            steps.append("commit")
+
     registry = Registry.open(tmp_path / "data", disk=Noting())
-    engine = registry._index._database.engine  # type: ignore[attr-defined]
-    event.listen(engine, "commit", lambda _: steps.append("commit"))
+    event.listen(registry.state.database.engine, "commit", note_commit)
     publish(registry, value=1)
     steps.clear()
     publish(registry, value=2)
     registry.close()
     stored = [step for step in steps if step != "sync parent"]
-    # Two files staged; then each copied, named, its name made durable; and only then the rows.
+    # Two files staged; then the new one copied, named, and its name made durable, and only then
+    # its row; the other copied to see that it is there; and last the rows of the version.
     assert stored[:2] == ["sync", "sync"]
-    assert stored[2:5] == ["sync", "rename", "sync shard"]
-    assert stored[-1] == "commit"
-    assert stored.count("commit") == 1
+    assert stored[2:6] == ["sync", "link", "sync shard", "commit"]
+    assert stored[6:] == ["sync", "commit"]
 
 
 @pytest.fixture
@@ -162,15 +168,16 @@ def test_a_file_in_place_of_the_data_directory_is_a_typed_error(tmp_path: Path) 
 @pytest.mark.survival("G7")
 def test_an_index_of_another_release_is_refused(tmp_path: Path) -> None:
     Registry.open(tmp_path).close()
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
-        connection.execute("PRAGMA user_version = 99")
+    with sqlite3.connect(tmp_path / "adapterd.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("DELETE FROM schema_compatibility")
     connection.close()
-    with pytest.raises(WrongSchema, match="schema 99, this release reads 1"):
+    with pytest.raises(WrongSchema, match="schema 9999, which is newer than this release reads"):
         Registry.open(tmp_path)
 
 
 def test_an_index_that_is_no_database_is_a_typed_error(tmp_path: Path) -> None:
-    (tmp_path / "registry.db").write_bytes(b"not a database" * 100)
+    (tmp_path / "adapterd.db").write_bytes(b"not a database" * 100)
     with pytest.raises(StorageError, match="not a database"):
         Registry.open(tmp_path)
 
@@ -179,7 +186,7 @@ def test_an_index_that_is_no_database_is_a_typed_error(tmp_path: Path) -> None:
 def test_an_edited_manifest_is_never_served(tmp_path: Path) -> None:
     registry = Registry.open(tmp_path)
     publish(registry)
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
+    with sqlite3.connect(tmp_path / "adapterd.db") as connection:
         connection.execute(
             """UPDATE version SET manifest = replace(manifest, '"rank":2', '"rank":3')"""
         )
@@ -191,7 +198,7 @@ def test_an_edited_manifest_is_never_served(tmp_path: Path) -> None:
 
 @pytest.mark.survival("G2")
 def test_the_database_syncs_every_commit_and_checks_its_references(embedded: Registry) -> None:
-    with embedded._index._database.reading() as connection:  # type: ignore[attr-defined]
+    with embedded.state.database.read() as connection:
         settings = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys")
@@ -203,10 +210,10 @@ def test_the_database_syncs_every_commit_and_checks_its_references(embedded: Reg
 def test_a_writer_that_waits_too_long_is_told_to_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters_registry.index.database._BUSY_S", 0.05)
+    monkeypatch.setattr("adapters_registry.storage.database_engines._BUSY_S", 0.05)
     registry = Registry.open(tmp_path)
     first = publish(registry, value=1)
-    other = sqlite3.connect(tmp_path / "registry.db", isolation_level=None)
+    other = sqlite3.connect(tmp_path / "adapterd.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageBusy):
         publish(registry, value=2)
@@ -240,4 +247,6 @@ def test_publishing_the_same_content_again_heals_a_rotten_file(embedded: Registr
     good = path.read_bytes()
     path.write_bytes(bytes(len(good)))
     assert publish(embedded, value=1) == version
+    _, path, _ = embedded.files(version)[0]
     assert path.read_bytes() == good
+    assert is_tidy(embedded)

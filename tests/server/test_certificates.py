@@ -23,11 +23,11 @@ from prometheus_client import CollectorRegistry
 from starlette.responses import PlainTextResponse
 
 from server.certificates import RELOAD_S, CertificateFiles, Certificates
-from server.config import load_settings
 from server.errors import BadCertificate, BadSettings
 from server.http_api.connections.listener import Listener, listen
 from server.limits import ConnectionLimits
 from server.metrics.metrics import Metrics
+from server.settings_sources import load_settings
 from tests.architecture.sources import ROOT
 from tests.client.authority import Authority, Pair, make_authority
 from tests.server.build import running, until
@@ -257,7 +257,7 @@ async def test_a_port_closes_although_a_handshake_is_in_progress(authority: Auth
 def test_failed_handshakes_over_grpc_write_no_line(authority: Authority, tmp_path: Path) -> None:
     """A server with settings of its environment, and a client that does not trust it."""
     program = """
-from server.config import quiet_grpc
+from server.settings_sources import quiet_grpc
 quiet_grpc()
 import grpc, sys
 pair = [open(name, "rb").read() for name in sys.argv[1:3]]

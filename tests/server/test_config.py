@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from server.config import load_settings
 from server.errors import BadSettings
 from server.factories import engine_config
+from server.settings_sources import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -92,10 +92,11 @@ def test_a_broken_file_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.survival("H9")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
-def test_an_address_others_can_reach_needs_a_key_file(host: str, tmp_path: Path) -> None:
+def test_an_address_others_can_reach_needs_keys(host: str, tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="keys_file"):
         load_settings({"host": host})
     assert load_settings({"host": host, "keys_file": tmp_path / "keys.jsonl"}).host == host
+    assert load_settings({"host": host, "require_keys": True}).host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
@@ -103,7 +104,7 @@ def test_loopback_needs_none(host: str) -> None:
     assert load_settings({"host": host}).host == host
 
 
-@pytest.mark.parametrize("name", ["threads", "batch_target_s", "ahead_tokens"])
+@pytest.mark.parametrize("name", ["threads", "ahead_tokens", "keys_file"])
 def test_none_is_written_as_a_word_in_flags_the_environment_and_the_file(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +112,7 @@ def test_none_is_written_as_a_word_in_flags_the_environment_and_the_file(
     file.write_text(f'{name} = "none"\n')
     assert getattr(load_settings({}, file), name) is None
     assert getattr(load_settings({name: "none"}), name) is None
+    assert getattr(load_settings({name: Path("none")}), name) is None
     monkeypatch.setenv(f"ADAPTERD_{name.upper()}", "none")
     assert getattr(load_settings({}), name) is None
 

@@ -83,8 +83,8 @@ def adapter(directory: Path, seed: int) -> list[tuple[str, tuple[str, bytes]]]:
 
 
 def left_over(data: Path) -> list[str]:
-    found = [*(data / "files").glob("*.part"), *(data / "registry" / "staging").glob("*")]
-    return [each.name for each in (*found, *(data / "registry" / "blobs" / "incoming").glob("*"))]
+    places = ("uploads", "staging", "blobs/.incoming")
+    return [each.name for place in places for each in (data / place).glob("*")]
 
 
 def assert_full(answer: httpx.Response) -> None:
@@ -105,7 +105,7 @@ async def test_every_write_on_a_full_disk_is_answered_507_and_leaves_nothing_hal
         job = {"task": "mood", "file_id": file["id"]}
         made = (await http.post("/v1/jobs", json=job)).json()
         spare = await upload(http, rows(80))
-        stored = sorted(each.name for each in (data / "files").iterdir())
+        stored = sorted((data / "blobs").rglob("*"))
         with filled(disk):
             form = {"file": ("a.jsonl", rows() * 200)}
             assert_full(await http.post("/v1/files", files=form, data={"purpose": "fine-tune"}))
@@ -127,7 +127,7 @@ async def test_every_write_on_a_full_disk_is_answered_507_and_leaves_nothing_hal
             content = await http.get(f"/v1/files/{spare['id']}/content")
             assert content.content == rows(80)
         assert left_over(data) == []
-        assert sorted(each.name for each in (data / "files").iterdir()) == stored
+        assert sorted((data / "blobs").rglob("*")) == stored
         assert [each["id"] for each in (await http.get("/v1/jobs")).json()["jobs"]] == [made["id"]]
         registered = await http.post("/v1/tasks/mood/versions", files=adapter(tmp_path / "a", 3))
         assert (registered.status_code, registered.json()["version"]) == (201, 2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters_registry.storage.database import Database
 from server.errors import Overloaded
 from server.pools.work_pool import WorkPool
 from server.service.resources.job_feed import JobFeed
@@ -81,14 +82,15 @@ async def test_a_change_by_another_process_wakes_and_another_jobs_does_not(
     async def read(after: int) -> int:
         return after
 
-    elsewhere = JobStore.open(trainer_env.directory / "jobs.db")
+    database = Database.open(trainer_env.state.database.engine.url)
+    elsewhere = JobStore(database)
     with feed.watching(watched_job.tenant, watched_job.id, read) as watched:
         assert await watched.change(1)  # the first look at all
         elsewhere.pause(other_job.tenant, other_job.id)
         assert not await watched.change(0.2)
         elsewhere.pause(watched_job.tenant, watched_job.id)
         assert await watched.change(10)
-    elsewhere.close()
+    database.close()
 
 
 @pytest.mark.survival("C11")
@@ -139,12 +141,12 @@ async def test_a_stream_starts_the_poll_again_that_an_unforeseen_error_ended(
     async def read(after: int) -> int:
         return after
 
-    def fail() -> int:
+    def fail() -> None:
         raise RuntimeError
 
     with feed.watching(job.tenant, job.id, read):
         with monkeypatch.context() as patch:
-            patch.setattr(type(trainer_env.store.changes), "generation", lambda _: fail())
+            patch.setattr(type(trainer_env.store.changes), "stamps", lambda *_: fail())
             await asyncio.sleep(0.1)
         with feed.watching(job.tenant, job.id, read) as watched:
             await asyncio.sleep(0.1)

@@ -167,7 +167,7 @@ async def test_info_says_what_this_server_is(tmp_path: Path) -> None:
 
 
 def _publish_into(directory: Path) -> None:
-    publish(Registry.open(directory / "registry"), "mood")
+    publish(Registry.open(directory), "mood")
 
 
 @asynccontextmanager

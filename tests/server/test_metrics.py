@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters_registry.audit.audit_log import AuditLog
 from engine.port import Generate
 from server.config import Settings
 from server.main import Server
@@ -29,7 +30,7 @@ from tests.server.build import (
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (.*?) \|", re.MULTILINE)
+ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (?:([^|]+) )?\|", re.MULTILINE)
 
 
 async def scrape(server: Server) -> str:
@@ -46,6 +47,20 @@ async def busy(server: Server) -> None:
         await http.post("/v1/tasks/mood/predict", json={"inputs": ["x"]})
         await http.get("/no/such/path")
         await http.post("/v1/completions", json={"model": "fake", "prompt": "x"})
+
+
+@pytest.mark.survival("G4")
+async def test_a_file_that_rotted_is_counted_and_in_the_audit_log(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        registry = registry_of(server)
+        _, path, sha256 = registry.files(publish(registry, "mood"))[0]
+        path.write_bytes(b"rot")
+        assert "adapterd_blobs_quarantined_total 0.0" in await scrape(server)
+        data = server.parts.data
+        data.state.blobs.examination.examine(sha256)
+        assert "adapterd_blobs_quarantined_total 1.0" in await scrape(server)
+        (event,) = AuditLog(data.state.database).list("")
+    assert event.change.action == "blob.quarantine"
 
 
 async def test_the_documentation_names_every_metric_and_no_other(tmp_path: Path) -> None:

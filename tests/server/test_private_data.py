@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters_registry.storage.shared_state import DATABASE_FILE
 from engine.atomic_files import atomic_directory, write_atomic
+from server.config import Settings
 from server.data_directory import Data
 from tests.server.build import http_client, publish, registry_of, running
 from tests.server.test_jobs import rows, upload
@@ -42,21 +44,21 @@ async def test_nothing_that_a_server_keeps_is_readable_by_others(tmp_path: Path)
         body = {"task": "mood", "file_id": file["id"], "settings": {"epochs": 1, "seeds": 1}}
         assert (await http.post("/v1/jobs", json=body)).status_code == 201
         names = {path.name for path in data.rglob("*")}
-        assert {"jobs.db", "jobs.db-wal", "registry.db", "registry.db-wal", file["id"]} <= names
+        assert {DATABASE_FILE, f"{DATABASE_FILE}-wal", "uploads", "blobs"} <= names
         assert modes(data) == {}
     assert stat.S_IMODE(data.parent.stat().st_mode) == 0o700
 
 
 def test_what_an_earlier_release_left_readable_is_closed_at_opening(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    Data.open(data).close()
-    (data / "files" / "file-1").write_bytes(b"a row")
+    Data.open(Settings(data_dir=data)).close()
+    (data / "blobs" / "file-1").write_bytes(b"a row")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"of another")
     (data / "link").symlink_to(elsewhere)
     for path in [data, *(each for each in data.rglob("*") if not each.is_symlink())]:
         path.chmod(0o755 if path.is_dir() else 0o644)
-    Data.open(data).close()
+    Data.open(Settings(data_dir=data)).close()
     (data / "link").unlink()
     assert modes(data) == {}
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o666

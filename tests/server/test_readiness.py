@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from adapters_registry.storage.shared_state import DATABASE_FILE
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import EngineError
@@ -206,7 +207,7 @@ async def test_a_trainer_that_cannot_run_jobs_is_shown_with_the_reason_and_makes
             return int(answer.status)
 
         assert await checked("adapterd.v1.Jobs") == SERVING
-        with sqlite3.connect(tmp_path / "jobs.db") as db:
+        with sqlite3.connect(tmp_path / DATABASE_FILE) as db:
             db.execute("ALTER TABLE jobs RENAME TO jobs_gone")
         db.close()
         server.parts.worker._trainer.submitted.set()
@@ -220,7 +221,7 @@ async def test_a_trainer_that_cannot_run_jobs_is_shown_with_the_reason_and_makes
         scraped = await http.get(f"http://127.0.0.1:{server.ports.metrics}/metrics")
         assert scraped.status_code == 200
         assert "adapterd_trainer_up 0.0" in scraped.text
-        with sqlite3.connect(tmp_path / "jobs.db") as db:
+        with sqlite3.connect(tmp_path / DATABASE_FILE) as db:
             db.execute("ALTER TABLE jobs_gone RENAME TO jobs")
         db.close()
         await until(lambda: server.health.trainer is None)

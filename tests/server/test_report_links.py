@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +12,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 
+from adapters_registry.storage.database import Database
 from server.auth.authenticator import Authenticator
 from server.auth.key_file import KeyRing, create_key, revoke_key
+from server.auth.shared_secret import shared_secret
 from server.auth.signed_link import LIFETIME_S, LinkSigner
 from server.errors import LinkRefused
 from server.main import Server
@@ -109,7 +110,7 @@ async def test_a_link_dies_with_the_key_that_made_it(tmp_path: Path) -> None:
     key, token = create_key(keys_file, "acme", "admin")
     create_key(keys_file, "acme", "read")
     ring = KeyRing(keys_file, clock=lambda: now[0])
-    authenticator = Authenticator(ring, LinkSigner(tmp_path / "link_secret"))
+    authenticator = Authenticator(ring, LinkSigner(lambda: b"a secret of the test"))
     url, _ = authenticator.make_link(authenticator.caller(f"Bearer {token}", "1"), PAGE)
     query = urlsplit(url).query
     opened = authenticator.link_caller(PAGE, query, "2")
@@ -122,7 +123,7 @@ async def test_a_link_dies_with_the_key_that_made_it(tmp_path: Path) -> None:
 
 @pytest.mark.survival("B14")
 def test_a_link_of_another_tenant_opens_nothing_on_a_server_without_keys(tmp_path: Path) -> None:
-    signer = LinkSigner(tmp_path / "link_secret")
+    signer = LinkSigner(lambda: b"a secret of the test")
     _, url = signer.make(path=PAGE, tenant="acme", key_id="k")
     with pytest.raises(LinkRefused):
         Authenticator(None, signer).link_caller(PAGE, urlsplit(url).query, "1")
@@ -131,7 +132,7 @@ def test_a_link_of_another_tenant_opens_nothing_on_a_server_without_keys(tmp_pat
 @pytest.mark.survival("B14")
 def test_a_link_expires_and_says_when(tmp_path: Path) -> None:
     now = [1_800_000_000.0]
-    signer = LinkSigner(tmp_path / "link_secret", clock=lambda: now[0])
+    signer = LinkSigner(lambda: b"a secret of the test", clock=lambda: now[0])
     link, url = signer.make(path=PAGE, tenant="acme", key_id="k")
     now[0] += LIFETIME_S - 1
     assert signer.read(PAGE, urlsplit(url).query) == link
@@ -141,20 +142,19 @@ def test_a_link_expires_and_says_when(tmp_path: Path) -> None:
 
 
 @pytest.mark.survival("B14")
-def test_all_servers_of_a_data_directory_share_a_private_secret(tmp_path: Path) -> None:
-    one, two = (LinkSigner(tmp_path / "link_secret") for _ in range(2))
-    link, url = one.make(path=PAGE, tenant="acme", key_id="k")
-    assert two.read(PAGE, urlsplit(url).query) == link
-    assert stat.S_IMODE((tmp_path / "link_secret").stat().st_mode) == 0o600
+def test_all_servers_of_a_shared_state_know_one_secret_and_others_do_not(tmp_path: Path) -> None:
+    def open_signer(name: str) -> LinkSigner:
+        database = Database.open(f"sqlite:///{tmp_path / name}")
+        try:
+            secret = shared_secret(database, "link")
+        finally:
+            database.close()
+        return LinkSigner(lambda: secret)
+
+    link, url = open_signer("shared.db").make(path=PAGE, tenant="acme", key_id="k")
+    assert open_signer("shared.db").read(PAGE, urlsplit(url).query) == link
     with pytest.raises(LinkRefused):
-        LinkSigner(tmp_path / "other").read(PAGE, urlsplit(url).query)
-
-
-def test_a_secret_that_a_crash_cut_short_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / "link_secret").write_bytes(b"short")
-    _, url = LinkSigner(tmp_path / "link_secret").make(path=PAGE, tenant="acme", key_id="k")
-    assert len((tmp_path / "link_secret").read_bytes()) == 32
-    assert LinkSigner(tmp_path / "link_secret").read(PAGE, urlsplit(url).query)
+        open_signer("other.db").read(PAGE, urlsplit(url).query)
 
 
 @pytest.mark.survival("B14")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import BadAdapter, EngineGone, OutOfMemory, WrongBase
+from adapters_registry.errors import BlobCorrupt, StorageUnavailable
+from adapters_registry.values import Version
+from engine.errors import BadAdapter, EngineGone, OutOfMemory, WrongBase, WrongContent
 from engine.port import Load, Loaded, Result, Step, Unload
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch import known_failures
@@ -168,6 +170,75 @@ async def test_the_death_of_the_engine_is_not_held_against_an_adapter(tmp_path: 
         await dispatch_env.residency.acquire(version)
     dispatch_env.engine.inner.broken.clear()
     (await dispatch_env.residency.acquire(version)).release()
+
+
+@pytest.mark.survival("G4", "E7")
+async def test_files_with_a_wrong_content_are_examined_and_loaded_once_more(tmp_path: Path) -> None:
+    dispatch_env = DispatchEnv(tmp_path)
+    version = dispatch_env.version()
+    dispatch_env.engine.inner.broken[Load] = WrongContent()
+    examined: list[Version] = []
+
+    def mend(version: Version) -> bool:
+        examined.append(version)
+        dispatch_env.engine.inner.broken.clear()
+        return True
+
+    residency = Residency(
+        port=dispatch_env.engine,
+        files=dispatch_env.registry.files,
+        examine=mend,
+        host_bytes=2**20,
+        observer=dispatch_env.metrics,
+    )
+    (await residency.acquire(version)).release()
+    assert examined == [version]
+    assert len(loads(dispatch_env)) == 2
+
+
+@pytest.mark.survival("G4", "A21")
+async def test_a_rotten_file_is_in_quarantine_after_one_call(tmp_path: Path) -> None:
+    dispatch_env = DispatchEnv(tmp_path)
+    version = dispatch_env.version()
+    _, path, _ = dispatch_env.registry.files(version)[0]
+    path.write_bytes(bytes(path.stat().st_size))
+    residency = Residency(
+        port=dispatch_env.engine,
+        files=dispatch_env.registry.files,
+        examine=dispatch_env.registry.examine,
+        host_bytes=2**20,
+        observer=dispatch_env.metrics,
+    )
+    with pytest.raises((BadAdapter, BlobCorrupt)):
+        await residency.acquire(version)
+    with pytest.raises(BlobCorrupt, match="in quarantine"):
+        dispatch_env.registry.files(version)
+
+
+@pytest.mark.survival("E7", "G5")
+async def test_a_store_that_cannot_be_reached_is_asked_again_after_a_moment(
+    tmp_path: Path,
+) -> None:
+    dispatch_env = DispatchEnv(tmp_path)
+    version = dispatch_env.version()
+    now, asked_at = [0.0], list[float]()
+
+    def fail(_: Version) -> list[tuple[str, Path, str]]:
+        asked_at.append(now[0])
+        raise StorageUnavailable
+
+    residency = Residency(
+        port=dispatch_env.engine,
+        files=fail,
+        host_bytes=2**20,
+        observer=dispatch_env.metrics,
+        clock=lambda: now[0],
+    )
+    for seconds in (0.0, 1.0, 2.5):
+        now[0] = seconds
+        with pytest.raises(StorageUnavailable):
+            await residency.acquire(version)
+    assert asked_at == [0.0, 2.5]
 
 
 async def test_a_full_engine_is_emptied_and_asked_once_more(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_key_that_is_no_longer_what_it_was_does_not_go_on(tmp_path: Path) -> N
     now = [0.0]
     key, token = create_key(path, "acme", "admin")
     create_key(path, "acme", "admin")
-    links = LinkSigner(tmp_path / "link_secret")
+    links = LinkSigner(lambda: b"a secret of the test")
     authenticator = Authenticator(KeyRing(path, clock=lambda: now[0]), links)
     caller = authenticator.caller(f"Bearer {token}", "1")
     authenticator.confirm(caller)
@@ -197,5 +197,5 @@ def test_a_key_that_is_no_longer_what_it_was_does_not_go_on(tmp_path: Path) -> N
 
 
 def test_without_keys_everybody_goes_on(tmp_path: Path) -> None:
-    authenticator = Authenticator(None, LinkSigner(tmp_path / "link_secret"))
+    authenticator = Authenticator(None, LinkSigner(lambda: b"a secret of the test"))
     authenticator.confirm(authenticator.caller(None, "1"))

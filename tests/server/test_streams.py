@@ -70,7 +70,7 @@ async def test_the_cap_is_the_one_of_the_settings(tmp_path: Path) -> None:
 @pytest.fixture
 def exports(tmp_path: Path) -> Path:
     """Where exported files lie while they are sent."""
-    return tmp_path / "data" / "registry" / "staging"
+    return tmp_path / "data" / "staging"
 
 
 async def test_an_export_nobody_reads_to_its_end_leaves_no_files(

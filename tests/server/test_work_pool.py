@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -89,3 +91,67 @@ async def test_a_caller_who_leaves_the_line_is_passed_over(pool: WorkPool) -> No
     await asyncio.gather(first, staying)
     assert ran == ["stayed"]
     assert (pool.num_running, pool.num_waiting) == (0, 0)
+
+
+async def test_work_that_takes_too_long_is_refused_and_goes_on() -> None:
+    hold, done = threading.Event(), threading.Event()
+    pool = WorkPool(
+        "writes", places=1, share=1, max_waiting=2, limit_s=0.05, late=lambda: KeyError("late")
+    )
+
+    def work() -> None:
+        hold.wait(10)
+        done.set()
+
+    with pytest.raises(KeyError, match="late"):
+        await pool.run("acme", work)
+    assert pool.num_running == 1
+    hold.set()
+    await until(done.is_set)
+    await until(lambda: pool.num_running == 0)
+    assert await pool.run("acme", lambda: 3) == 3
+    pool.close()
+
+
+async def test_nobody_waits_for_places_that_late_work_holds() -> None:
+    hold = threading.Event()
+    pool = WorkPool(
+        "writes", places=2, share=1, max_waiting=2, limit_s=0.05, late=lambda: KeyError("late")
+    )
+    with pytest.raises(KeyError):
+        await pool.run("acme", hold.wait)
+    with pytest.raises(KeyError):
+        await pool.run("acme", lambda: 1)
+    assert (pool.num_waiting, pool.num_running) == (0, 1)
+    assert await pool.run("globex", lambda: 2) == 2
+    hold.set()
+    await until(lambda: pool.num_running == 0)
+    pool.close()
+
+
+async def test_an_error_of_the_work_that_looks_like_a_time_limit_is_passed_on() -> None:
+    pool = WorkPool("writes", places=1, share=1, max_waiting=2, limit_s=10.0, late=KeyError)
+
+    def fail() -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        await pool.run("acme", fail)
+    pool.close()
+
+
+def test_the_end_of_a_process_does_not_wait_for_work_that_never_ends() -> None:
+    program = (
+        "import asyncio, threading\n"
+        "from server.pools import daemon_threads\n"
+        "from server.pools.work_pool import WorkPool\n"
+        "daemon_threads._CLOSE_S = 0.05\n"
+        "async def main():\n"
+        "    pool = WorkPool('w', places=1, share=1, max_waiting=1, limit_s=0.05)\n"
+        "    try:\n"
+        "        await pool.run('a', threading.Event().wait)\n"
+        "    except TimeoutError:\n"
+        "        pool.close()\n"
+        "asyncio.run(main())\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -35,10 +35,10 @@ REGISTERS = {"POST /v1/tasks/{task}/versions", "adapterd.v1.Adapters.Register"}
 #: they list what is the caller's own, and are compared by themselves
 LISTS = {
     "GET /v1/tasks", "GET /v1/files", "GET /v1/jobs", "GET /v1/fine_tuning/jobs", "GET /v1/models",
-    "GET /v1/versions", "adapterd.v1.Tasks.ListTasks", "adapterd.v1.Jobs.ListJobs",
+    "GET /v1/audit", "GET /v1/versions", "adapterd.v1.Tasks.ListTasks", "adapterd.v1.Jobs.ListJobs",
 }  # fmt: skip
 #: nothing of a tenant is named in them
-NAMELESS = {"POST /v1/files", "GET /v1/info"}
+NAMELESS = {"POST /v1/files", "GET /v1/info", "DELETE /v1/tenant"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

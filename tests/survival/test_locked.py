@@ -24,7 +24,7 @@ async def test_tasks_are_answered_while_another_holds_the_registry_s_database(
             return answer.status_code
 
         assert await asked("known") == 200
-        with closing(sqlite3.connect(tmp_path / "registry" / "registry.db")) as other:
+        with closing(sqlite3.connect(tmp_path / "adapterd.db")) as other:
             other.execute("BEGIN IMMEDIATE")
             assert await asked("known") == 200
             assert await asked("new") == 200

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from adapters_registry.registry import Registry
+from adapters_registry.storage.shared_state import SharedState
 from engine.port import EnginePort
 from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
+from tests.trainer.storage import Storage
 from trainer.dataset.examples import usable_examples
 from trainer.errors import BadLine
 from trainer.jobs.file_store import FileStore
@@ -135,15 +137,32 @@ class TrainerEnv:
     max_rows: int = 50_000_000
     #: what the trainer measures by; one that stands still makes every checkpoint free
     pace_clock: Callable[[], float] = time.monotonic
+    storage: Storage = field(default_factory=Storage)
+    #: none: as the database decides
+    are_checkpoints_shared: bool | None = None
+    lease_s: float = 5.0
+    #: leases by the clocks that a server has, and not by the test's
+    has_real_leases: bool = False
+    state: SharedState = field(init=False)
     registry: Registry = field(init=False)
     store: JobStore = field(init=False)
     files: FileStore = field(init=False)
     trainer: Trainer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.registry = Registry.open(self.directory / "registry")
-        self.store = JobStore.open(self.directory / "jobs.db", self.clock)
-        self.files = FileStore(self.directory / "files", self.store, self.clock)
+        self.state = SharedState.open(
+            self.directory,
+            database_url=self.storage.database_url,
+            blobs_url=self.storage.blobs_url,
+        )
+        self.registry = Registry(self.state)
+        self.store = self._open_store()
+        blobs = self.state.blobs
+        self.files = FileStore(blobs, self.store, self.directory / "uploads", self.clock)
+        checkpoints = Checkpoints(
+            self.directory / "checkpoints", self.store, blobs,
+            are_shared=self.are_checkpoints_shared,
+        )  # fmt: skip
         info = self.port.info
         tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
         self.trainer = Trainer(
@@ -154,12 +173,26 @@ class TrainerEnv:
             tokenizer,
             self.pace_clock,
             poll_s=0.02,
-            lease_s=5.0,
+            lease_s=self.lease_s,
             report_timeout_s=self.report_timeout_s,
-            checkpoints=Checkpoints(self.directory / "checkpoints", self.clock),
+            checkpoints=checkpoints,
             checkpoint_s=self.checkpoint_s,
             max_rows=self.max_rows,
         )
+
+    def _open_store(self) -> JobStore:
+        database, clock = self.state.database, self.clock
+        if self.has_real_leases:
+            return JobStore(database)
+        return JobStore(database, clock, lease_clock=lambda _: clock(), monotonic=clock)
+
+    def outlast(self, lease_s: float) -> None:
+        """So much time goes by, and again after a first look: the next one sees that the worker of
+        the one job is lost.
+        """
+        self.clock.now += lease_s
+        assert self.store.claim("looks once", lease_s) is None
+        self.clock.now += lease_s
 
     def upload(self, content: bytes, filename: str = "rows.jsonl") -> FileRecord:
         return self.files.put(TENANT, filename, "train", [content], 10**7)
@@ -173,5 +206,4 @@ class TrainerEnv:
         return JobSpec(file_id=self.upload(content, filename).id, **named)
 
     def close(self) -> None:
-        self.store.close()
-        self.registry.close()
+        self.state.close()

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from adapters_registry.storage import schema
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
+from tests.trainer.storage import BOTH
 from tests.trainer.test_job_store import claim, submit
 from trainer.errors import LeaseLost, StorageFailed, UnknownJob
-from trainer.jobs.database import Database
 from trainer.jobs.events import Event
 from trainer.jobs.lease import Lease
-from trainer.jobs.schema import SCHEMA_VERSION
 from trainer.jobs.states import Status
-from trainer.jobs.store import JobStore
 from trainer.jobs.values import Claim
+
+STORAGES = BOTH
+#: as the release before wrote it
+OLD_JOB = f"""
+    INSERT INTO jobs (id, tenant, spec, status, phase, progress, created_at, attempt, result,
+        revision, cancel_requested, pause_requested, token)
+    VALUES (:id, '{TENANT}', :spec, 'queued', 'waiting', 0, 0, 0, '{{}}', 0, FALSE, FALSE, 0)
+"""
 
 
 def codes(trainer_env: TrainerEnv, job_id: str = "job-1") -> list[str]:
@@ -84,7 +90,7 @@ def test_what_a_run_tells_arrives_in_order_even_when_it_fails(trainer_env: Train
 def test_a_worker_whose_job_was_taken_over_tells_nothing_more(trainer_env: TrainerEnv) -> None:
     submit(trainer_env)
     first = claim(trainer_env)
-    trainer_env.clock.now += 11
+    trainer_env.outlast(11.0)
     claim(trainer_env)
     before = codes(trainer_env)
     with pytest.raises(LeaseLost):
@@ -133,28 +139,15 @@ def test_a_whole_job_tells_of_its_phases(trainer_env: TrainerEnv) -> None:
 
 
 @pytest.mark.survival("G7")
-def test_a_database_of_the_first_release_is_brought_forward_with_its_jobs(
-    trainer_env: TrainerEnv, tmp_path: Path
+def test_jobs_of_the_schema_before_are_found_by_their_notes(
+    trainer_env: TrainerEnv,
 ) -> None:
-    job = submit(trainer_env)
-    trainer_env.store.close()
-    path = trainer_env.directory / "jobs.db"
-    with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE job_events")
-        db.execute("ALTER TABLE jobs DROP COLUMN pause_requested")
-        db.execute("PRAGMA user_version = 0")
-    db.close()
-    store = JobStore.open(path, trainer_env.clock)
-    assert store.job(TENANT, job.id) == job
-    assert store.pause(TENANT, job.id).status is Status.PAUSED
-    assert [e.code for e in store.list_events(TENANT, job.id, limit=9)] == ["job.paused"]
-    store.close()
-
-
-@pytest.mark.survival("G7")
-def test_a_database_of_a_later_release_is_refused(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "jobs.db") as db:
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    db.close()
-    with pytest.raises(StorageFailed, match=f"schema {SCHEMA_VERSION + 1}.*up to {SCHEMA_VERSION}"):
-        Database.open(tmp_path / "jobs.db")
+    engine = trainer_env.state.database.engine
+    schema.downgrade(engine, "0002")
+    for number, spec in enumerate(('{"metadata": {"team": "red"}}', '{"metadata": 7}', "{")):
+        row = {"id": f"job-{number}", "spec": spec}
+        with trainer_env.state.database.write() as db:
+            db.execute(sa.text(OLD_JOB), row)
+    schema.upgrade(engine)
+    found = trainer_env.store.list_jobs(TENANT, None, 9, {"team": "red"})
+    assert [job.id for job in found] == ["job-0"]

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import time
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from adapters_registry.storage import blob_table
+from adapters_registry.storage.blobs import Blob
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
+from tests.trainer.storage import BOTH
 from trainer.errors import FileInUse, FileTooLarge, StorageFailed, UnknownFile
-from trainer.jobs.store import JobStore
-from trainer.jobs.values import FileQuery, FileRecord
+from trainer.jobs.values import FileQuery, FileRecord, JobSpec
+
+STORAGES = BOTH
 
 
 def stored(trainer_env: TrainerEnv) -> list[str]:
-    return [path.name for path in (trainer_env.directory / "files").iterdir()]
+    """The objects in the store, and what uploads left on this machine."""
+    left = [path.name for path in (trainer_env.directory / "uploads").glob("*/*")]
+    return [each.name for each in trainer_env.state.blobs.store.list()] + left
+
+
+def damage(trainer_env: TrainerEnv, record: FileRecord, content: bytes | None) -> None:
+    """Change what is stored behind everybody's back, or lose it."""
+    (name,) = (n for n in stored(trainer_env) if record.sha256 in n)
+    blobs = trainer_env.state.blobs
+    blobs.store.delete(name)
+    if blobs.cache is not None:
+        blobs.cache.drop(record.sha256)
+    if content is not None:
+        wrong = trainer_env.directory / "wrong"
+        wrong.write_bytes(content)
+        blobs.store.put(name, wrong)
 
 
 def test_an_upload_comes_back_byte_for_byte(trainer_env: TrainerEnv) -> None:
@@ -55,47 +76,67 @@ def test_an_upload_that_breaks_off_leaves_nothing(trainer_env: TrainerEnv) -> No
 def test_a_name_is_kept_to_show_and_never_used_as_a_path(trainer_env: TrainerEnv) -> None:
     record = trainer_env.files.put(TENANT, "../../etc/pass\nwd", "train", [b"x"], 10)
     assert record.filename == "passwd"
-    assert stored(trainer_env) == [record.id]
+    (name,) = stored(trainer_env)
+    assert re.fullmatch(rf"sha256/../{record.sha256}\.\w+", name)
 
 
 def test_the_same_content_takes_room_once_and_outlives_one_of_its_files(
     trainer_env: TrainerEnv,
 ) -> None:
     first, second = trainer_env.upload(b"rows"), trainer_env.upload(b"rows")
-    paths = [trainer_env.files.path(TENANT, record.id) for record in (first, second)]
-    assert paths[0].stat().st_ino == paths[1].stat().st_ino
+    theirs = trainer_env.files.put("other", "a", "train", [b"rows"], 10)
+    assert len(stored(trainer_env)) == 1
     trainer_env.files.delete(TENANT, first.id)
     assert trainer_env.files.read(TENANT, second.id) == b"rows"
-    theirs = trainer_env.files.put("other", "a", "train", [b"rows"], 10)
-    path = trainer_env.files.path("other", theirs.id)
-    assert path.stat().st_ino != paths[1].stat().st_ino
+    assert trainer_env.files.read("other", theirs.id) == b"rows"
 
 
-def test_a_sweep_leaves_a_file_that_shares_old_bytes_and_has_no_record_yet(
+@pytest.mark.survival("G8")
+def test_an_upload_whose_bytes_are_collected_before_its_record_is_written_is_stored_again(
     trainer_env: TrainerEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer_env.clock.now = time.time()
+    blobs, put = trainer_env.state.blobs, trainer_env.state.blobs.put
+    puts: list[Blob] = []
+
+    def put_and_collect(source: Path) -> Blob:
+        puts.append(put(source))
+        if len(puts) == 1:
+            with blobs.database.write() as db:
+                row = blob_table.find(db, puts[0].sha256)
+                assert row is not None
+                assert blob_table.remove(db, row)
+            blobs.store.delete(row.object)
+        return puts[-1]
+
+    monkeypatch.setattr(blobs, "put", put_and_collect)
+    record = trainer_env.upload(b"rows")
+    assert len(puts) == 2
+    assert trainer_env.files.read(TENANT, record.id) == b"rows"
+
+
+@pytest.mark.survival("G4")
+@pytest.mark.parametrize("content", [b"sa", b"lame", None], ids=["short", "changed", "gone"])
+def test_content_that_is_not_what_was_uploaded_is_never_read_and_an_upload_mends_it(
+    trainer_env: TrainerEnv, content: bytes | None
+) -> None:
     first = trainer_env.upload(b"same")
-    os.utime(trainer_env.directory / "files" / first.id, (0, 0))
-    add = trainer_env.store.files.add
-    swept: list[str] = []
-
-    def sweep_before(record: FileRecord) -> None:
-        swept.extend(trainer_env.files.sweep())
-        add(record)
-
-    monkeypatch.setattr(trainer_env.store.files, "add", sweep_before)
-    second = trainer_env.upload(b"same")
-    assert swept == []
-    assert trainer_env.files.read(TENANT, second.id) == b"same"
+    damage(trainer_env, first, content)
+    with pytest.raises(UnknownFile, match="upload it again"):
+        trainer_env.files.read(TENANT, first.id)
+    if content == b"lame" and trainer_env.state.blobs.cache is not None:
+        return  # a bucket's content is compared by its size when it is stored again
+    trainer_env.upload(b"same")
+    assert trainer_env.files.read(TENANT, first.id) == b"same"
 
 
-def test_an_upload_does_not_share_bytes_that_were_cut_short(trainer_env: TrainerEnv) -> None:
-    first = trainer_env.upload(b"same")
-    (trainer_env.directory / "files" / first.id).write_bytes(b"sa")
-    second = trainer_env.upload(b"same")
-    assert trainer_env.files.read(TENANT, second.id) == b"same"
-    assert sorted(stored(trainer_env)) == sorted([first.id, second.id])
+def test_a_copy_of_this_machine_that_went_wrong_is_fetched_again(
+    trainer_env: TrainerEnv,
+) -> None:
+    if trainer_env.state.blobs.cache is None:
+        pytest.skip("the store is a directory of this machine, and there are no copies")
+    record = trainer_env.upload(b"rows")
+    trainer_env.files.path(TENANT, record.id).write_bytes(b"cows")
+    assert trainer_env.files.read(TENANT, record.id) == b"rows"
 
 
 def test_a_name_stands_for_the_newest_file_that_was_given_it(trainer_env: TrainerEnv) -> None:
@@ -139,18 +180,62 @@ def test_a_file_that_a_queued_job_needs_is_not_deleted(trainer_env: TrainerEnv) 
         trainer_env.files.delete(TENANT, job.spec.file_id)
     trainer_env.trainer.cancel(TENANT, job.id)
     trainer_env.files.delete(TENANT, job.spec.file_id)
-    assert stored(trainer_env) == []
+    with pytest.raises(UnknownFile):
+        trainer_env.files.get(TENANT, job.spec.file_id)
 
 
-def test_the_sweep_removes_old_orphans_only(trainer_env: TrainerEnv) -> None:
-    record = trainer_env.upload(b"x")
-    (trainer_env.directory / "files" / "file-orphan.part").write_bytes(b"half")
-    trainer_env.clock.now = 4e9
-    assert list(trainer_env.files.sweep()) == ["file-orphan.part"]
-    assert stored(trainer_env) == [record.id]
+def test_the_sweep_removes_what_dead_uploads_left_and_no_other(trainer_env: TrainerEnv) -> None:
+    uploads = trainer_env.directory / "uploads"
+
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+        swept.extend(trainer_env.files.sweep())
+        yield b"y"
+
+    swept: list[str] = []
+    (uploads / "dead").mkdir(parents=True)
+    (uploads / "dead" / "upload").write_bytes(b"half")
+    record = trainer_env.files.put(TENANT, "a", "train", chunks(), 10)
+    assert swept == ["dead"]
+    assert trainer_env.files.read(TENANT, record.id) == b"xy"
+    assert list(uploads.iterdir()) == []
 
 
-def test_a_database_that_cannot_be_opened_is_a_sentence(trainer_env: TrainerEnv) -> None:
-    (trainer_env.directory / "taken").write_text("a file where a directory is needed")
-    with pytest.raises(StorageFailed, match="cannot be opened"):
-        JobStore.open(trainer_env.directory / "taken" / "jobs.db")
+def test_two_uploads_of_one_name_at_a_time_leave_it_to_one_of_them(
+    trainer_env: TrainerEnv,
+) -> None:
+    def upload(number: int) -> str:
+        content = [b"%d" % number]
+        return trainer_env.files.put(TENANT, "a", "train", content, 10, "reviews").id
+
+    with ThreadPoolExecutor(4) as pool:
+        ids = set(pool.map(upload, range(8)))
+    (named,) = trainer_env.files.list(TENANT, query=FileQuery(name="reviews"))
+    assert named.id in ids
+
+
+def test_a_file_is_deleted_or_a_job_needs_it_and_never_both(trainer_env: TrainerEnv) -> None:
+    def submit(number: int) -> bool:
+        spec = JobSpec(tenant=TENANT, task="mood", file_id=records[number].id)
+        with suppress(UnknownFile):
+            return trainer_env.store.submit(f"job-{number}", spec).id != ""
+        return False
+
+    def delete(number: int) -> bool:
+        with suppress(FileInUse):
+            trainer_env.files.delete(TENANT, records[number].id)
+            return True
+        return False
+
+    records = [trainer_env.upload(b"%d" % number) for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        ends = [(pool.submit(submit, n), pool.submit(delete, n)) for n in range(8)]
+    assert all(submitted.result() != deleted.result() for submitted, deleted in ends)
+
+
+def test_an_id_of_any_characters_is_looked_for(trainer_env: TrainerEnv) -> None:
+    trainer_env.upload(b"x")
+    for odd in ("file-\0", "\ud800", "\U0010ffff", ""):
+        with pytest.raises(UnknownFile):
+            trainer_env.files.get(TENANT, odd)
+        assert list(trainer_env.files.list(TENANT, query=FileQuery(name=odd or "-"))) == []

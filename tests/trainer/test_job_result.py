@@ -26,7 +26,10 @@ TEXTS = COMMON | {"seeds", "search", "trained_tokens", "learning_rate"}
 TRAINED = TEXTS | {"latency"}
 PROMPT = COMMON | {"examples"}
 PROVENANCE = {"request", "files", "software", "machine"}
-LINEAGE = {"job", "dataset", "split_seed", "settings"} | PROVENANCE
+LINEAGE = PROVENANCE | {
+    "job", "dataset", "split_seed", "settings", "settings_sha256", "parent", "base", "numerics",
+    "code",
+}  # fmt: skip
 OF_THE_JOB = {"task", "version", "digest", "result_files", "already_published"}
 EPOCH = {"number", "loss", "dev", "best", "dev_loss", "score", "step"}
 SEEDS = {"seeds", "kept", "averaged", "dev", "test"}

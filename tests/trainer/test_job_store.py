@@ -7,10 +7,13 @@ import threading
 import pytest
 
 from tests.trainer.build import TENANT, TrainerEnv
+from tests.trainer.storage import BOTH
 from trainer.errors import FileInUse, JobEnded, LeaseLost, UnknownFile, UnknownJob
 from trainer.jobs.events import CHECKPOINT, Event
 from trainer.jobs.states import TRANSITIONS, JobSignal, Phase, Status, sources
 from trainer.jobs.values import Claim, Job, JobSpec
+
+STORAGES = BOTH
 
 
 def submit(trainer_env: TrainerEnv, job_id: str = "job-1") -> Job:
@@ -74,7 +77,7 @@ def test_a_lost_job_is_taken_up_again_and_its_first_worker_can_change_nothing(
 ) -> None:
     submit(trainer_env)
     first = claim(trainer_env)
-    trainer_env.clock.now += 11
+    trainer_env.outlast(11.0)
     second = claim(trainer_env)
     assert (second.job.id, second.job.attempt) == ("job-1", 2)
     with pytest.raises(LeaseLost):
@@ -94,17 +97,17 @@ def test_a_job_that_saves_something_between_losses_is_taken_up_again_and_again(
         assert held.job.attempt == attempt
         saved = Event(code=CHECKPOINT, message="Saved.", created_at=trainer_env.clock.now)
         trainer_env.store.beat(held, 10.0, [saved])
-        trainer_env.clock.now += 11
+        trainer_env.outlast(11.0)
 
 
 def test_a_job_lost_twice_after_its_last_checkpoint_fails_as_lost(trainer_env: TrainerEnv) -> None:
     submit(trainer_env)
     saved = Event(code=CHECKPOINT, message="Saved.", created_at=trainer_env.clock.now)
     trainer_env.store.beat(claim(trainer_env), 10.0, [saved])
-    trainer_env.clock.now += 11
+    trainer_env.outlast(11.0)
     for _ in range(2):
         claim(trainer_env)
-        trainer_env.clock.now += 11
+        trainer_env.outlast(11.0)
     assert trainer_env.store.claim("worker", 10.0) is None
     assert status(trainer_env) is Status.FAILED
 
@@ -114,7 +117,7 @@ def test_a_job_lost_twice_fails_as_lost(trainer_env: TrainerEnv) -> None:
     submit(trainer_env)
     for _ in range(2):
         claim(trainer_env)
-        trainer_env.clock.now += 11
+        trainer_env.outlast(11.0)
     assert trainer_env.store.claim("worker", 10.0) is None
     job = trainer_env.store.job(TENANT, "job-1")
     assert (job.status, job.error_code) == (Status.FAILED, "job_lost")
@@ -125,7 +128,7 @@ def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(trainer_env: TrainerEn
     submit(trainer_env)
     claim(trainer_env)
     trainer_env.store.cancel(TENANT, "job-1")
-    trainer_env.clock.now += 11
+    trainer_env.outlast(11.0)
     assert trainer_env.store.claim("worker", 10.0) is None
     assert status(trainer_env) is Status.CANCELLED
 
@@ -284,7 +287,7 @@ def test_a_lost_job_that_was_to_pause_is_paused(trainer_env: TrainerEnv) -> None
     submit(trainer_env)
     claim(trainer_env)
     trainer_env.store.pause(TENANT, "job-1")
-    trainer_env.clock.now += 11
+    trainer_env.outlast(11.0)
     assert trainer_env.store.claim("worker", 10.0) is None
     assert status(trainer_env) is Status.PAUSED
 
@@ -294,3 +297,18 @@ def test_a_paused_job_still_needs_its_file(trainer_env: TrainerEnv) -> None:
     trainer_env.store.pause(TENANT, "job-1")
     with pytest.raises(FileInUse):
         trainer_env.files.delete(TENANT, job.spec.file_id)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [("é", "ü"), ("a\\b", "c"), ("%", "%"), ("a.b", "$[0]"), ("a'", "'"), ("[0]", "\u2028")],
+)
+def test_jobs_are_found_by_a_note_of_any_letters(
+    trainer_env: TrainerEnv, note: tuple[str, str]
+) -> None:
+    file_id = trainer_env.upload(b"x").id
+    for job_id, metadata in (("job-other", {"other": note[1]}), ("job-noted", dict([note]))):
+        spec = JobSpec(tenant=TENANT, task="mood", file_id=file_id, metadata=metadata)
+        trainer_env.store.submit(job_id, spec)
+    found = trainer_env.trainer.list(TENANT, metadata=dict([note]))
+    assert [job.id for job in found] == ["job-noted"]

@@ -59,7 +59,7 @@ def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(
     killed = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     trainer_env = TrainerEnv(directory=tmp_path, port=engine)
-    trainer_env.clock.now += 6
+    trainer_env.outlast(6.0)
     assert trainer_env.trainer.run_once()
     job = trainer_env.trainer.list(TENANT)[0]
     assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)

@@ -8,10 +8,19 @@ from typing import Any
 
 import pytest
 
+from adapters_registry.audit.actor import SYSTEM, Actor, ActorKind, acting, current_actor
 from tests.trainer.build import TENANT, Clock, TrainerEnv, jsonl, mood_rows
 from tests.trainer.report.sample import whole_report
+from trainer.dataset.split import Split
 from trainer.evaluation import latency
-from trainer.pipeline.provenance import list_software, name_processor
+from trainer.pipeline.code_version import describe_code, read_commit
+from trainer.pipeline.provenance import (
+    describe_splits,
+    hash_settings,
+    list_software,
+    name_processor,
+)
+from trainer.readers.example import Example
 from trainer.report.page.page import render_page
 from trainer.report.page.provenance import Provenance, describe_provenance, write_setting
 
@@ -36,9 +45,63 @@ def test_the_lineage_names_files_software_machine_and_what_was_asked_for(
     }
     assert known["software"] == list_software()
     assert {"python", "adapterd", "torch", "transformers"} <= set(list_software())
+    assert known["parent"] is None
+    assert known["base"] == {"name": "fake", "fingerprint": "f" * 64}
+    assert known["numerics"] == {"dtype": "float32", "device": "cpu", "exact": False}
+    assert known["code"] == describe_code()
     assert known["machine"] == {
         "processor": name_processor(), "device": "cpu", "threads": 1, "dtype": "float32",
     }  # fmt: skip
+
+
+def test_the_lineage_has_digests_of_the_settings_and_of_the_rows_of_each_part(
+    known: dict[str, Any],
+) -> None:
+    assert known["settings_sha256"] == hash_settings(known["settings"])
+    splits = known["dataset"]["splits"]
+    assert {part: each["rows"] for part, each in splits.items()} == known["rows"]
+    assert len({each["sha256"] for each in splits.values()}) == 3
+
+
+def test_the_digest_of_rows_depends_on_what_they_say_and_not_on_their_order() -> None:
+    rows = [Example(line=n, text=f"text {n}", label="a") for n in range(3)]
+    turned = [Example(line=9 - n, text=f"text {n}", label="a") for n in reversed(range(3))]
+    other = [*rows[:2], Example(line=2, text="text 2", label="b")]
+    digests = [
+        describe_splits(Split(train=part, dev=[], test=[]))["train"]["sha256"]
+        for part in (rows, turned, other)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize("place", ["detached", "branch", "packed", "worktree"])
+def test_the_commit_of_a_checkout_is_read_wherever_it_stands(tmp_path: Path, place: str) -> None:
+    git, root = tmp_path / ".git", tmp_path
+    (git / "refs/heads").mkdir(parents=True)
+    (git / "HEAD").write_text(COMMIT if place == "detached" else "ref: refs/heads/main\n")
+    if place in ("branch", "worktree"):
+        (git / "refs/heads/main").write_text(f"{COMMIT}\n")
+    if place == "packed":
+        (git / "packed-refs").write_text(f"# pack-refs with: peeled\n{COMMIT} refs/heads/main\n")
+    if place == "worktree":
+        (git / "worktrees/w").mkdir(parents=True)
+        (git / "worktrees/w/HEAD").write_text("ref: refs/heads/main\n")
+        (git / "worktrees/w/commondir").write_text("../..\n")
+        root = tmp_path / "w"
+        root.mkdir()
+        (root / ".git").write_text(f"gitdir: {git / 'worktrees/w'}\n")
+    assert read_commit(root) == COMMIT
+
+
+def test_a_folder_that_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
+    assert read_commit(tmp_path) is None
+    (tmp_path / ".git").mkdir()
+    assert read_commit(tmp_path) is None
+    (tmp_path / ".git/HEAD").write_text("nonsense")
+    assert read_commit(tmp_path) is None
 
 
 def test_a_text_alone_and_a_batch_are_timed_within_a_second(known: dict[str, Any]) -> None:
@@ -133,3 +196,22 @@ def test_the_processor_is_named_as_linux_names_it(tmp_path: Path) -> None:
     told.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n")
     assert name_processor(told) == "Some CPU @ 2 GHz"
     assert name_processor(tmp_path / "none")
+
+
+def test_who_submitted_a_job_is_in_its_lineage_and_in_the_audit_log(
+    trainer_env: TrainerEnv,
+) -> None:
+    ann = Actor(kind=ActorKind.CALLER, name="k1", tenant=TENANT, request_id="r1")
+    with acting(ann):
+        job = trainer_env.trainer.submit(trainer_env.spec(ROWS, settings={"epochs": 2}))
+    assert trainer_env.trainer.run_once()
+    [lineage] = trainer_env.registry.lineages(TENANT, "mood@1")
+    worker = Actor.parse(lineage.actor)
+    assert (worker.kind, worker.on_behalf_of) == (ActorKind.WORKER, ann)
+    events = trainer_env.registry.audit.list(TENANT)
+    assert {event.change.action: event.actor.on_behalf_of for event in events} == {
+        "file.upload": ann, "job.submit": None, "job.start": None, "version.publish": ann,
+        "job.finish": ann,
+    }  # fmt: skip
+    assert {e.change.target for e in events if e.change.action.startswith("job.")} == {job.id}
+    assert current_actor() == SYSTEM

@@ -52,7 +52,7 @@ def assert_clean(trainer_env: TrainerEnv) -> None:
         {},
         {},
     )
-    assert not list((trainer_env.directory / "registry" / "staging").glob("*"))
+    assert not list((trainer_env.directory / "staging").glob("*"))
 
 
 def assert_unpublished(trainer_env: TrainerEnv, job: Job, code: str) -> None:
@@ -370,7 +370,7 @@ def test_a_job_that_publishes_twice_has_one_version(trainer_env: TrainerEnv) -> 
     stop = threading.Event()
     with Lease(trainer_env.store, first, lease_s=1.0, poll_s=9.0, stop=stop) as lease:
         version, _ = JobRun(trainer_env.trainer._tools, first.job, lease).run()
-    trainer_env.clock.now += 100
+    trainer_env.outlast(100.0)
     assert trainer_env.trainer.run_once()
     seen = trainer_env.trainer.get(TENANT, job.id)
     assert (seen.status, seen.version, seen.digest) == (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters_registry.storage.shared_state import DATABASE_FILE
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows, watch
 from tests.trainer.test_trainer import Slow, assert_clean
 from trainer.errors import StorageFailed, StorageFull
@@ -146,7 +147,7 @@ def test_checkpoints_that_cannot_be_swept_stop_nobody(tmp_path: Path) -> None:
 def test_a_job_database_that_cannot_be_read_is_a_typed_error(tmp_path: Path) -> None:
     trainer_env = TrainerEnv(directory=tmp_path)
     job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
-    with sqlite3.connect(tmp_path / "jobs.db") as db:
+    with sqlite3.connect(tmp_path / DATABASE_FILE) as db:
         db.execute("DROP TABLE job_events")
     db.close()
     with pytest.raises(StorageFailed, match="cannot be read: no such table"):

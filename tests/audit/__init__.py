@@ -1,0 +1,1 @@
+"""The audit log and what is recorded in it."""
