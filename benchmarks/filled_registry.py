@@ -33,7 +33,7 @@ class UnsyncedDisk(Disk):
 
 def fill_registry(data_dir: Path, template: str, tasks: Iterable[str], scratch: Path) -> None:
     """Publishes one version of each task, like the template's but with weights of its own."""
-    registry = Registry.open(data_dir / "registry", disk=UnsyncedDisk())
+    registry = Registry.open(data_dir, disk=UnsyncedDisk())
     try:
         version = registry.resolve(TENANT, template)
         registry.export(version, scratch)

@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from adapters_registry.storage.shared_state import SharedState
 from benchmarks.measure import conditions, table
 from benchmarks.quality_tasks import TASKS, QualityTask, Rows
 from benchmarks.training import BASE, Ours
@@ -88,7 +89,9 @@ def _run(args: argparse.Namespace, task: str, side: str, seed: int) -> dict[str,
     quality_task = TASKS[task]
     overrides = {} if side != "full fine-tuning" else {"epochs": quality_task.full_epochs}
     with tempfile.TemporaryDirectory() as scratch:
-        files = FileStore(Path(scratch) / "rows", JobStore.open(Path(scratch) / "rows.db"))
+        rows_directory = Path(scratch) / "rows"
+        state = SharedState.open(rows_directory)
+        files = FileStore(state.blobs, JobStore(state.database), rows_directory / "uploads")
         spec = quality_task.spec(files, args.data, seed, **overrides)
         rows = Rows.from_spec(files, spec)
         started = time.perf_counter()

@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from adapters_registry.registry import Registry
+from adapters_registry.storage.shared_state import SharedState
 from benchmarks.measure import conditions, table
 from engine.config import EngineConfig
 from engine.model.source import base_path
@@ -72,12 +73,13 @@ class Ours:
 
     def __init__(self, scratch: Path, threads: int, dtype: str) -> None:
         self.port = SupervisedEngine(EngineConfig(base=BASE, threads=threads, dtype=dtype))
-        store = JobStore.open(scratch / "jobs.db")
-        self.files = FileStore(scratch / "files", store)
+        state = SharedState.open(scratch)
+        store = JobStore(state.database)
+        self.files = FileStore(state.blobs, store, scratch / "uploads")
         tokenizer = Tokenizer(self.port.info.tokenizer_json, self.port.info.max_tokens)
         self.trainer = Trainer(
-            self.port, Registry.open(scratch / "registry"), store, self.files, tokenizer,
-            checkpoints=Checkpoints(scratch / "checkpoints"),
+            self.port, Registry(state), store, self.files, tokenizer,
+            checkpoints=Checkpoints(scratch / "checkpoints", store, state.blobs),
         )  # fmt: skip
 
     def run(
