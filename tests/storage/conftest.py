@@ -15,6 +15,7 @@ from adapters_registry.storage.database import Database
 from adapters_registry.storage.shared_state import SharedState
 from server.upkeep.storage import REFERENCES
 from tests.services.s3 import S3Bucket
+from tests.storage.toy_blob import CONTENT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,3 +93,15 @@ def _place(folder: Path, database_url: str | None, blobs_url: str | None) -> Ite
     yield Place(state=state, registry=Registry(state), clock=clock, open_another=open_another)
     for each in (*others, state):
         each.close()
+
+
+@pytest.fixture
+def blobs(state: SharedState) -> Blobs:
+    return state.blobs
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(CONTENT)
+    return path

@@ -20,7 +20,6 @@ from adapters_registry.storage import blob_table
 from adapters_registry.storage.blob_table import BlobState
 from adapters_registry.storage.blobs import Blobs
 from adapters_registry.storage.object_store import ObjectStore
-from adapters_registry.storage.shared_state import SharedState
 from tests.services.place import Place
 from tests.storage.toy_blob import (
     BLOB,
@@ -31,19 +30,6 @@ from tests.storage.toy_blob import (
     list_objects,
     replace_object,
 )
-
-
-@pytest.fixture
-def blobs(state: SharedState) -> Blobs:
-    return state.blobs
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "source"
-    path.write_bytes(CONTENT)
-    return path
-
 
 # ------------------------------------------------------------ put
 

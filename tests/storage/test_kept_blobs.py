@@ -17,7 +17,6 @@ from adapters_registry.errors import (
 from adapters_registry.storage import blob_table
 from adapters_registry.storage.blob_table import BlobState
 from adapters_registry.storage.blobs import Blob, Blobs
-from adapters_registry.storage.shared_state import SharedState
 from tests.services.place import Place
 from tests.storage.toy_blob import (
     BLOB,
@@ -27,19 +26,6 @@ from tests.storage.toy_blob import (
     find_row,
     replace_object,
 )
-
-
-@pytest.fixture
-def blobs(state: SharedState) -> Blobs:
-    return state.blobs
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "source"
-    path.write_bytes(CONTENT)
-    return path
-
 
 # ------------------------------------------------------------ keep
 
